@@ -1,0 +1,7 @@
+"""The table of operations, one family a file."""
+
+from __future__ import annotations
+
+from . import elementwise, index, linalg, reduce, shape, window
+
+__all__ = ["elementwise", "index", "linalg", "reduce", "shape", "window"]

@@ -1,0 +1,302 @@
+"""Reductions: many numbers into one, along dimensions, and the normalised exponentials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import DtypeError, ShapeError
+from ..primitive import Primitive
+from .elementwise import exp, maximum, minimum, sqrt, square, where
+from .index import take_along_dim
+from .shape import broadcast_to, cast, normal_dim, normal_dims, reshape, reshape_
+
+Dim = int | Sequence[int] | None
+
+# --- rows: `dim` is a tuple counted from the front; but for sum, reduced dimensions stay, size 1 ---
+
+sum_over = Primitive(
+    "sum", "Σ x",
+    lambda x, *, dim, keepdim, source: np.add.reduce(x, dim, _sum_dtype(x), None, keepdim),
+    lambda g, out, x, *, dim, keepdim, source: _spread(g, dim, keepdim, source),
+)
+amax_kept = Primitive(
+    "amax", "max x; ties share the gradient evenly",
+    lambda x, *, dim: x.max(axis=dim, keepdims=True),
+    lambda g, out, x, *, dim: _shared(g, x == out, dim),
+)
+amin_kept = Primitive(
+    "amin", "min x; ties share the gradient evenly",
+    lambda x, *, dim: x.min(axis=dim, keepdims=True),
+    lambda g, out, x, *, dim: _shared(g, x == out, dim),
+)
+logsumexp_kept = Primitive(
+    "logsumexp", "ln Σ eˣ, without overflow",
+    lambda x, *, dim: _logsumexp(x, dim),
+    lambda g, out, x, *, dim: g * exp(x - out),
+)
+softmax_at = Primitive(
+    "softmax", "eˣ / Σ eˣ",
+    lambda x, *, dim: _softmax(x, dim),
+    lambda g, out, x, *, dim: out * (g - _total(g * out, dim)),
+)
+log_softmax_at = Primitive(
+    "log_softmax", "x − ln Σ eˣ",
+    lambda x, *, dim: x - _logsumexp(x, dim),
+    lambda g, out, x, *, dim: g - exp(out) * _total(g, dim),
+)
+cumsum_at = Primitive(
+    "cumsum", "running sums",
+    lambda x, *, dim, reverse: _cumsum(x, dim, reverse),
+    lambda g, out, x, *, dim, reverse: cumsum_at(g, dim=dim, reverse=not reverse),
+)
+
+
+def _sum_dtype(x: Any) -> Any:
+    return np.dtype("int64") if x.dtype.kind in "biu" else x.dtype
+
+
+def _total(x: Any, dim: Any) -> Any:
+    return sum_over(x, dim=dim, keepdim=True, source=x.shape)
+
+
+def _spread(g: Any, dim: tuple[int, ...], keepdim: bool, source: tuple[int, ...]) -> Any:
+    """A reduced value repeated over the dimensions that were reduced."""
+    if not keepdim and len(dim) < len(source):
+        kept = tuple(1 if i in dim else n for i, n in enumerate(source))
+        g = reshape(g, shape=kept, source=g.shape)
+    return broadcast_to(g, shape=source, source=g.shape)
+
+
+def _shared(g: Any, hit: Any, dim: Any) -> Any:
+    hit = cast(hit, dtype=g.dtype, source=hit.dtype)
+    return hit * (g / _total(hit, dim))
+
+
+def _logsumexp(x: Any, dim: Any) -> Any:
+    top = x.max(axis=dim, keepdims=True, initial=-np.inf)
+    top = np.where(
+        np.isfinite(top), top, np.zeros_like(top)
+    )  # all -inf: the sum is 0, the log -inf
+    return np.log(np.exp(x - top).sum(axis=dim, keepdims=True, dtype=x.dtype)) + top
+
+
+def _softmax(x: Any, dim: Any) -> Any:
+    e = np.exp(x - x.max(axis=dim, keepdims=True, initial=-np.inf))
+    return e / e.sum(axis=dim, keepdims=True, dtype=x.dtype)
+
+
+def _cumsum(x: Any, dim: int, reverse: bool) -> Any:
+    if reverse:
+        return np.flip(np.cumsum(np.flip(x, dim), dim, dtype=_sum_dtype(x)), dim)
+    return np.cumsum(x, dim, dtype=_sum_dtype(x))
+
+
+# --- derived --------------------------------------------------------------------------------------
+
+
+def _dropped(out: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
+    """Without the reduced dimensions, unless they are kept."""
+    if keepdim or not out.shape:
+        return out
+    shape = tuple(n for i, n in enumerate(out.shape) if i not in dims)
+    return reshape(out, shape=shape, source=tuple(out.shape))
+
+
+def sum(x: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """Σ x over one, several or all dimensions; integers and bools add up to int64.
+
+    >>> import tinygrad_course as tc
+    >>> tc.tensor([[1.0, 2.0], [3.0, 4.0]]).sum(0).tolist()
+    [4.0, 6.0]
+    """
+    x = x if dtype is None else _as(x, dtype)
+    dims = normal_dims(None if dim == () else dim, x.ndim)
+    return sum_over(x, dim=dims, keepdim=keepdim, source=x.shape)
+
+
+def _as(x: Any, dtype: Any) -> Any:
+    return cast(x, dtype=np.dtype(dtype), source=x.dtype)
+
+
+def _need_floating(name: str, x: Any) -> None:
+    if x.dtype.kind != "f":
+        raise DtypeError(f"{name}: needs a floating dtype, got {x.dtype}; try x.float().{name}()")
+
+
+def mean(x: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """Σ x / n over one, several or all dimensions.
+
+    Raises:
+        DtypeError: x holds integers or bools.
+    """
+    x = x if dtype is None else _as(x, dtype)
+    _need_floating("mean", x)
+    total = sum(x, dim, keepdim)
+    return total / (math.prod(x.shape) / math.prod(total.shape) if math.prod(total.shape) else 1)
+
+
+def var(
+    x: Any, dim: Dim = None, *, correction: float = 1, unbiased: bool | None = None,
+    keepdim: bool = False,
+) -> Any:
+    """Σ (x − mean)² / (n − correction): the variance, Bessel-corrected by default."""
+    _need_floating("var", x)
+    correction = correction if unbiased is None else int(unbiased)
+    dims = normal_dims(dim, x.ndim)
+    n = math.prod(x.shape[d] for d in dims)
+    total = sum(square(x - mean(x, dims, True)), dims, keepdim)
+    return total / float(n - correction if n > correction else 0)
+
+
+def std(
+    x: Any, dim: Dim = None, *, correction: float = 1, unbiased: bool | None = None,
+    keepdim: bool = False,
+) -> Any:
+    """√var: the standard deviation."""
+    return sqrt(var(x, dim, correction=correction, unbiased=unbiased, keepdim=keepdim))
+
+
+def amax(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+    """The largest value; tied elements share the gradient evenly."""
+    dims = normal_dims(dim, x.ndim)
+    _need_elements("amax", x, dims)
+    return _dropped(amax_kept(x, dim=dims), dims, keepdim)
+
+
+def amin(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+    """The smallest value; tied elements share the gradient evenly."""
+    dims = normal_dims(dim, x.ndim)
+    _need_elements("amin", x, dims)
+    return _dropped(amin_kept(x, dim=dims), dims, keepdim)
+
+
+def _need_elements(name: str, x: Any, dims: tuple[int, ...]) -> None:
+    if 0 in [x.shape[d] for d in dims]:
+        raise ShapeError(f"{name}: no element to choose in a tensor of shape {tuple(x.shape)}")
+
+
+argmax_at = Primitive(
+    "argmax", "where the first maximum is",
+    lambda x, *, dim: _arg(x, dim, "max"),
+)
+argmin_at = Primitive(
+    "argmin", "where the first minimum is",
+    lambda x, *, dim: _arg(x, dim, "min"),
+)
+
+
+def _arg(x: Any, dim: int | None, which: str) -> Any:
+    x = x.reshape(-1) if dim is None else x
+    found = getattr(x, "arg" + which)(axis=dim or 0)
+    return np.asarray(found, dtype=np.int64)
+
+
+def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The index of the largest value (the first of equals), as int64; over all if dim is None."""
+    return _arg_index(argmax_at, x, dim, keepdim)
+
+
+def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The index of the smallest value (the first of equals), as int64; over all if dim is None."""
+    return _arg_index(argmin_at, x, dim, keepdim)
+
+
+def _arg_index(row: Primitive, x: Any, dim: int | None, keepdim: bool) -> Any:
+    if x.ndim == 0:
+        return row(reshape_(x, (1,)), dim=None)
+    if dim is not None:
+        dim = normal_dim(dim, x.ndim)
+    _need_elements(row.name, x, normal_dims(dim, x.ndim))
+    out = row(x, dim=dim)
+    if not keepdim:
+        return out
+    return reshape_(out, tuple(1 if dim in (None, i) else n for i, n in enumerate(x.shape)))
+
+
+class Extremum(NamedTuple):
+    """What `max` and `min` along a dimension give: the values, and where they are."""
+
+    values: Any
+    indices: Any
+
+
+def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest value of all; with `dim` an int, `(values, indices)` along it.
+
+    With a second Tensor in place of `dim`, the larger of both, element by element.
+    """
+    return _extremum(x, dim, keepdim, amax, argmax, maximum)
+
+
+def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest value of all; with `dim` an int, `(values, indices)` along it.
+
+    With a second Tensor in place of `dim`, the smaller of both, element by element.
+    """
+    return _extremum(x, dim, keepdim, amin, argmin, minimum)
+
+
+def _extremum(x: Any, dim: Any, keepdim: bool, all_of: Any, where_is: Any, pair: Primitive) -> Any:
+    if dim is None:
+        return all_of(x)
+    if not isinstance(dim, (int, np.integer)):
+        return pair(x, dim)
+    if x.ndim == 0:
+        return Extremum(x, where_is(x))
+    indices = where_is(x, dim, keepdim=True)
+    values = take_along_dim(x, indices, dim)
+    dims = (normal_dim(dim, x.ndim),)
+    return Extremum(_dropped(values, dims, keepdim), _dropped(indices, dims, keepdim))
+
+
+def logsumexp(x: Any, dim: int | Sequence[int], keepdim: bool = False) -> Any:
+    """ln Σ eˣ along dimensions, without overflow."""
+    dims = normal_dims(dim, x.ndim)
+    return _dropped(logsumexp_kept(x, dim=dims), dims, keepdim)
+
+
+def softmax(x: Any, dim: int, *, dtype: Any = None) -> Any:
+    """eˣ / Σ eˣ along a dimension: positive numbers that add up to 1."""
+    x = x if dtype is None else _as(x, dtype)
+    _need_floating("softmax", x)
+    return softmax_at(x, dim=normal_dim(dim, x.ndim) if x.ndim else ())
+
+
+def log_softmax(x: Any, dim: int, *, dtype: Any = None) -> Any:
+    """x − ln Σ eˣ along a dimension: the logarithm of `softmax`, without overflow."""
+    x = x if dtype is None else _as(x, dtype)
+    _need_floating("log_softmax", x)
+    return log_softmax_at(x, dim=normal_dim(dim, x.ndim) if x.ndim else ())
+
+
+def cumsum(x: Any, dim: int) -> Any:
+    """Running sums along a dimension."""
+    return cumsum_at(x, dim=normal_dim(dim, x.ndim), reverse=False) if x.ndim else x * 1
+
+
+def all(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Whether every element is true (not zero)."""
+    return sum(x == 0, dim, keepdim) == 0
+
+
+def any(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Whether some element is true (not zero)."""
+    return sum(x != 0, dim, keepdim) != 0
+
+
+def norm(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+    """√Σ x²: the Euclidean length; its gradient at 0 is 0."""
+    dims = normal_dims(dim, x.ndim)
+    length = norm_kept(x, dim=dims)
+    return _dropped(length, dims, keepdim)
+
+
+norm_kept = Primitive(
+    "norm", "√Σ x²",
+    lambda x, *, dim: np.sqrt(np.square(x).sum(axis=dim, keepdims=True, dtype=x.dtype)),
+    lambda g, out, x, *, dim: x * (g / where(out == 0, 1.0, out)),
+)

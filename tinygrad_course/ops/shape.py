@@ -1,0 +1,259 @@
+"""Shape rows: the same numbers in another arrangement. Each rule is the arrangement undone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import OptionError, ShapeError
+from ..primitive import Primitive
+
+# --- rows -----------------------------------------------------------------------------------------
+
+reshape = Primitive(
+    "reshape", "the same numbers, row by row, in another shape",
+    lambda x, *, shape, source: x.reshape(shape),
+    lambda g, out, x, *, shape, source: reshape(g, shape=source, source=shape),
+    view=True,
+)
+permute = Primitive(
+    "permute", "axes in another order",
+    lambda x, *, dims: x.transpose(dims),
+    lambda g, out, x, *, dims: permute(g, dims=_inverse(dims)),
+    view=True,
+)
+broadcast_to = Primitive(
+    "broadcast_to", "repeated along new axes and axes of size 1",
+    lambda x, *, shape, source: np.broadcast_to(x, shape),
+    lambda g, out, x, *, shape, source: sum_to(g, shape=source, source=shape),
+    view=True,
+)
+sum_to = Primitive(
+    "sum_to", "summed over the axes that broadcasting to `source` repeated",
+    lambda x, *, shape, source: _sum_to(x, shape),
+    lambda g, out, x, *, shape, source: broadcast_to(g, shape=source, source=shape),
+)
+flip = Primitive(
+    "flip", "reversed along axes",
+    lambda x, *, dims: np.flip(x, dims),
+    lambda g, out, x, *, dims: flip(g, dims=dims),
+)
+pad = Primitive(
+    "pad", "a border of `value` around; negative widths cut off",
+    lambda x, *, widths, value: _pad(x, widths, value),
+    lambda g, out, x, *, widths, value: pad(g, widths=[(-a, -b) for a, b in widths], value=0.0),
+)
+concatenate = Primitive(
+    "cat", "joined along an axis",
+    lambda *xs, dim, sizes: np.concatenate(xs, dim),
+    joint=lambda g, out, *xs, dim, sizes: split_sizes(g, sizes, dim),
+)
+cast = Primitive(
+    "cast", "the same numbers in another dtype",
+    lambda x, *, dtype, source: x.astype(dtype),
+    lambda g, out, x, *, dtype, source: cast(g, dtype=source, source=dtype),
+)
+clone = Primitive(
+    "clone", "a copy",
+    lambda x: x.copy(),
+    lambda g, out, x: g,
+)
+
+
+def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(range(len(dims)), key=dims.__getitem__))
+
+
+def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
+    lead = x.ndim - len(shape)
+    axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 != x.shape[i + lead]))
+    return x.sum(axis=axes, keepdims=True, dtype=x.dtype).reshape(shape)
+
+
+def _pad(x: Any, widths: Sequence[tuple[int, int]], value: float) -> Any:
+    cut = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(widths, x.shape))]
+    shape = [n + max(a, 0) + max(b, 0) for (a, b), n in zip(widths, cut.shape)]
+    out = np.full_like(x, value, shape=shape)
+    out[tuple(slice(max(a, 0), max(a, 0) + n) for (a, _), n in zip(widths, cut.shape))] = cut
+    return out
+
+
+# --- derived --------------------------------------------------------------------------------------
+
+
+def normal_dim(dim: int, ndim: int) -> int:
+    """A dimension counted from the front; 0-d values have the dimensions 0 and -1."""
+    bound = max(ndim, 1)
+    if not isinstance(dim, (int, np.integer)) or isinstance(dim, bool):
+        raise ShapeError(f"dim must be an int, got {dim!r}")
+    if not -bound <= dim < bound:
+        raise ShapeError(f"dim {dim} is out of range: use {-bound} to {bound - 1}")
+    return int(dim) % bound
+
+
+def normal_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """Dimensions as a tuple counted from the front; None is all of them."""
+    if dim is None:
+        return tuple(range(ndim))
+    dims = tuple(
+        normal_dim(d, ndim) for d in ([dim] if isinstance(dim, (int, np.integer)) else dim)
+    )
+    if len(set(dims)) != len(dims):
+        raise ShapeError(f"dim {dim} names one dimension twice")
+    return dims if ndim else ()
+
+
+def normal_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
+    """Sizes given one by one or as one sequence."""
+    if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)):
+        shape = tuple(shape[0])
+    if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in shape):
+        raise ShapeError(f"a shape is made of ints, got {shape!r}")
+    return tuple(int(n) for n in shape)
+
+
+def _filled(shape: tuple[int, ...], x: Any) -> tuple[int, ...]:
+    """The shape with its -1 worked out."""
+    size, known = math.prod(x.shape), math.prod(n for n in shape if n != -1)
+    if shape.count(-1) > 1 or min(shape, default=0) < -1:
+        raise ShapeError(f"reshape: {shape} may hold -1 once, and no other negative size")
+    if -1 in shape and known and size % known == 0:
+        return tuple(size // known if n == -1 else n for n in shape)
+    if -1 in shape or known != size:
+        raise ShapeError(
+            f"reshape: {size} numbers of shape {tuple(x.shape)} do not fit into shape {shape}"
+        )
+    return shape
+
+
+def reshape_(x: Any, *shape: Any) -> Any:
+    """The same numbers, row by row, in another shape; one size may be -1.
+
+    >>> import tinygrad_course as tc
+    >>> tc.arange(6).reshape(2, -1).tolist()
+    [[0, 1, 2], [3, 4, 5]]
+    """
+    return reshape(x, shape=_filled(normal_shape(shape), x), source=tuple(x.shape))
+
+
+def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """The dimensions from `start_dim` to `end_dim` made into one."""
+    first, last = normal_dim(start_dim, x.ndim), normal_dim(end_dim, x.ndim)
+    if first > last:
+        raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    shape = tuple(x.shape)
+    return reshape_(x, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+
+
+def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Any:
+    """One dimension made into several."""
+    dim, shape = normal_dim(dim, x.ndim), tuple(x.shape)
+    known = math.prod(n for n in sizes if n != -1)
+    sizes = [shape[dim] // known if n == -1 and known else n for n in sizes]
+    if math.prod(sizes) != shape[dim]:
+        raise ShapeError(f"unflatten: dimension {dim} has {shape[dim]}, not {tuple(sizes)}")
+    return reshape_(x, (*shape[:dim], *sizes, *shape[dim + 1 :]))
+
+
+def unsqueeze(x: Any, dim: int) -> Any:
+    """A dimension of size 1 put in at `dim`."""
+    dim = normal_dim(dim, x.ndim + 1)
+    return reshape_(x, (*x.shape[:dim], 1, *x.shape[dim:]))
+
+
+def squeeze(x: Any, dim: int | Sequence[int] | None = None) -> Any:
+    """Dimensions of size 1 left out: all, or those named."""
+    gone = normal_dims(dim, x.ndim)
+    return reshape_(x, tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in gone))
+
+
+def permute_(x: Any, *dims: Any) -> Any:
+    """The dimensions in another order."""
+    order = normal_dims(normal_shape(dims), x.ndim)
+    if len(order) != x.ndim:
+        raise ShapeError(f"permute: {dims} must name each of the {x.ndim} dimensions once")
+    return permute(x, dims=order)
+
+
+def transpose(x: Any, dim0: int, dim1: int) -> Any:
+    """Two dimensions exchanged."""
+    order = list(range(x.ndim))
+    if order:
+        a, b = normal_dim(dim0, x.ndim), normal_dim(dim1, x.ndim)
+        order[a], order[b] = order[b], order[a]
+    return permute(x, dims=tuple(order))
+
+
+def expand(x: Any, *sizes: Any) -> Any:
+    """Dimensions of size 1 repeated without copying; -1 keeps a size."""
+    shape = list(normal_shape(sizes))
+    lead = len(shape) - x.ndim
+    if lead < 0:
+        raise ShapeError(f"expand: {tuple(shape)} has fewer dimensions than {tuple(x.shape)}")
+    for i, n in enumerate(shape):
+        shape[i] = x.shape[i - lead] if n == -1 and i >= lead else n
+    return broadcast_to_(x, shape)
+
+
+def broadcast_to_(x: Any, shape: Sequence[int]) -> Any:
+    """The value repeated to a shape by the rules of broadcasting."""
+    return broadcast_to(x, shape=normal_shape((shape,)), source=tuple(x.shape))
+
+
+def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """Tensors joined along a dimension that is there.
+
+    Raises:
+        ShapeError: no tensors, or sizes that differ in another dimension.
+    """
+    tensors = [t for t in tensors if tuple(t.shape) != (0,)] or list(tensors)[:1]
+    if not tensors:
+        raise ShapeError("cat: expected at least one tensor, got an empty sequence")
+    dim = normal_dim(dim, tensors[0].ndim)
+    if any(t.ndim != tensors[0].ndim or t.ndim == 0 for t in tensors):
+        raise ShapeError(
+            "cat: all tensors need the same number of dimensions, at least 1, got shapes "
+            + ", ".join(str(tuple(t.shape)) for t in tensors)
+        )
+    return concatenate(*tensors, dim=dim, sizes=tuple(t.shape[dim] for t in tensors))
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """Tensors of one shape joined along a new dimension."""
+    if len({tuple(t.shape) for t in tensors}) > 1:
+        shapes = ", ".join(str(tuple(t.shape)) for t in tensors)
+        raise ShapeError(f"stack: all tensors need the same shape, got {shapes}")
+    return cat([unsqueeze(t, dim) for t in tensors], dim)
+
+
+def split_sizes(x: Any, sizes: Sequence[int], dim: int) -> list[Any]:
+    """Consecutive pieces of the given sizes."""
+    pieces, start = [], 0
+    for size in sizes:
+        pieces.append(x[(slice(None),) * dim + (slice(start, start + size),)])
+        start += size
+    return pieces
+
+
+def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+    """Pieces of one size (the last may be smaller), or of the sizes listed."""
+    dim, sizes = normal_dim(dim, x.ndim), split_size_or_sections
+    total = x.shape[dim]
+    if isinstance(sizes, int):
+        if sizes <= 0 and total:
+            raise OptionError(f"split: the size of a piece must be positive, got {sizes}")
+        sizes = [min(sizes, total - i) for i in range(0, total, sizes or 1)] or [0]
+    if sum(sizes) != total:
+        raise ShapeError(f"split: sizes {tuple(sizes)} do not add up to {total} in dim {dim}")
+    return tuple(split_sizes(x, sizes, dim))
+
+
+def chunk(x: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    """At most `chunks` pieces of equal size (the last may be smaller)."""
+    if chunks <= 0:
+        raise OptionError(f"chunk: the number of chunks must be positive, got {chunks}")
+    size = x.shape[normal_dim(dim, x.ndim)]
+    return split(x, max(-(-size // chunks), 1), dim)

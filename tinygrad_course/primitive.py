@@ -1,0 +1,340 @@
+"""Primitives: the table of operations, and how one is applied.
+
+A row of the table is the whole operation: a name, a forward, and one vector-Jacobian rule for each
+array argument, each a line of mathematics::
+
+    mul = binary("mul", "x · y", np.multiply, operator.mul,
+                 lambda g, out, x, y: g * y,
+                 lambda g, out, x, y: g * x)
+
+`g` is the gradient that arrives, `out` the result, `x` and `y` the arguments. Array arguments are
+positional, static parameters keyword-only. Rules are written in the table's own words and Python's
+operators, so the same text runs on raw arrays (an ordinary backward pass), on floats (Scalars) and
+on Tensors (`create_graph=True`, where it is recorded in its turn). Broadcasting is undone, dtypes
+are restored and contributions are added up by the walk, never by a rule.
+"""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import DtypeError, GradientError, ShapeError
+from .graph import SCALAR, Extra, Kind, Node, Value, boxed, is_grad_enabled, kind_of, wrap
+
+TABLE: dict[str, Primitive] = {}
+NUMBERS = frozenset((float, int, bool))
+
+_default_dtype = np.dtype("float32")
+
+
+def get_default_dtype() -> np.dtype[Any]:
+    """The dtype of a Tensor made from Python floats: float32 unless set otherwise."""
+    return _default_dtype
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Make Python floats become Tensors of this floating dtype (float16, float32 or float64)."""
+    global _default_dtype
+    if np.dtype(dtype).kind != "f":
+        raise DtypeError(f"the default dtype must be floating, not {np.dtype(dtype)}")
+    _default_dtype = np.dtype(dtype)
+
+
+class Primitive:
+    """A row of the table: name, forward and rules. Calling it on values applies and records it.
+
+    Args:
+        name: the row's name in the table.
+        formula: what it computes, in a line of mathematics.
+        forward: arrays in, array out; complete in NumPy.
+        rules: one per array argument. None instead of rules: `joint` gives all at once.
+        scalar: the forward for Python floats, if Scalars have this operation.
+        elementwise: arguments broadcast against each other and are promoted to one dtype.
+        floating: integers are turned into the default floating dtype first.
+        broadcasts: contributions may have to be summed down to an argument's shape.
+        view: the result shares memory with its first argument.
+        joint: `joint(g, out, *args, **params)` returns every argument's contribution in one call.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        formula: str,
+        forward: Callable[..., Any],
+        *rules: Callable[..., Any],
+        scalar: Callable[..., Any] | None = None,
+        elementwise: bool = False,
+        floating: bool = False,
+        broadcasts: bool = False,
+        view: bool = False,
+        joint: Callable[..., Any] | None = None,
+    ) -> None:
+        self.name = self.__name__ = self.__qualname__ = name
+        self.formula = formula
+        self.forward = forward
+        # a rule that hands g on as it is becomes None: the walk saves the call
+        self.rules = None if joint else tuple([None if _is_identity(r) else r for r in rules])
+        self.binary = len(rules) == 2
+        self.scalar = None if scalar is None else _guarded(scalar, forward)
+        self.elementwise = elementwise
+        self.floating = floating
+        self.broadcasts = broadcasts or elementwise
+        self.view = view
+        self.joint = joint
+        self.differentiable = bool(rules) or joint is not None
+        self.keeps = _Keeps(rules if joint is None else (joint,), joint is not None)
+        self.__doc__ = f"{name}: {formula}"
+        if TABLE.setdefault(name, self) is not self:
+            raise ValueError(f"the table has a row {name!r} already")
+
+    def __repr__(self) -> str:
+        return f"<row {self.name}: {self.formula}>"
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        for a in args:
+            if isinstance(a, Value):
+                return apply(self, args, params)
+        return self.raw(args, params)
+
+    def raw(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        """The forward on raw numbers or arrays: what rules call in an ordinary backward pass."""
+        if self.scalar is not None:
+            for a in args:
+                if type(a) not in NUMBERS:
+                    break
+            else:
+                return self.scalar(*args, **params)
+        return self.forward(*args, **params)
+
+    def fit(self, c: Any, parent: Node) -> Any:
+        """Bring a contribution to its argument's shape and dtype: undo broadcast and promotion."""
+        if c.shape != parent.shape:
+            if not self.broadcasts:
+                raise GradientError(
+                    f"the backward rule of {self.name} gave a gradient of shape {c.shape} for an "
+                    f"argument of shape {parent.shape}"
+                )
+            c = TABLE["sum_to"](c, shape=parent.shape, source=c.shape)
+        if c.dtype != parent.dtype:
+            c = TABLE["cast"](c, dtype=parent.dtype, source=c.dtype)
+        return c
+
+    def pull(
+        self, node: Node, g: Any, saved: tuple[Any, ...], face: type[Value], create_graph: bool
+    ) -> Any:
+        """The joint rule's contributions, one per argument, None where there is none."""
+        assert self.joint is not None
+        saved = boxed(node, saved, face) if create_graph else saved
+        return self.joint(g, *saved, **node.params)
+
+
+class _Keeps(dict[int, tuple[bool, ...]]):
+    """Which of (out, x, y, ...) a node must keep, by the bit mask of arguments that want a gradient.
+
+    A rule reads what its code names; a rule of an argument that wants no gradient is not run.
+    """
+
+    def __init__(self, rules: Sequence[Callable[..., Any]], joint: bool) -> None:
+        self.joint = joint
+        self.reads = [_reads(rule) for rule in rules]
+
+    def __missing__(self, mask: int) -> tuple[bool, ...]:
+        reads = self.reads if self.joint else [r for i, r in enumerate(self.reads) if mask >> i & 1]
+        slots = max((len(r) for r in self.reads), default=1)
+        self[mask] = tuple(any(r[i] for r in reads) for i in range(slots))
+        return self[mask]
+
+
+def _reads(rule: Callable[..., Any]) -> tuple[bool, ...]:
+    """For each of a rule's positional parameters after g: does its code name it?"""
+    code = rule.__code__  # type: ignore[attr-defined]
+    named: set[str] = set()
+    for step in dis.get_instructions(code):
+        if any(word in step.opname for word in ("FAST", "DEREF", "CLOSURE", "CELL")):
+            named.update([step.argval] if isinstance(step.argval, str) else step.argval)
+    return tuple(name in named for name in code.co_varnames[1 : code.co_argcount])
+
+
+def _identity(g: Any) -> Any:
+    return g
+
+
+def _is_identity(rule: Callable[..., Any]) -> bool:
+    code = rule.__code__  # type: ignore[attr-defined]
+    return code.co_code == _identity.__code__.co_code and code.co_varnames[:1] == ("g",)
+
+
+def _guarded(scalar: Callable[..., Any], forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Python's `math` raises where IEEE arithmetic has an answer (log 0, exp 1000): ask NumPy."""
+    if not getattr(scalar, "__module__", None) == "math":
+        return scalar
+
+    def guarded(*args: float) -> float:
+        try:
+            return scalar(*args)  # type: ignore[no-any-return]
+        except (ValueError, OverflowError):
+            with np.errstate(all="ignore"):
+                return float(forward(*map(np.float64, args)))
+
+    return guarded
+
+
+# --- application ----------------------------------------------------------------------------------
+
+
+def apply(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+    """Unbox the arguments, run the forward, box the result in its inputs' face, record a node."""
+    face: Any = None
+    raw: list[Any] = []
+    mask, bit = 0, 1  # which arguments want a gradient
+    for a in args:
+        if isinstance(a, Value):
+            if face is None:
+                face = a._face
+            elif face is not a._face:
+                raise _mixed(prim)
+            raw.append(a._data)
+            if a._node is not None:
+                mask |= bit
+        else:
+            raw.append(a)
+        bit += bit
+    if face is None:
+        return prim.raw(args, params)
+    try:
+        out = face._compute(prim, raw, params)
+    except (ValueError, TypeError, IndexError) as error:
+        raise explain(prim, args, params, error) from error
+    result = wrap(face, out, None)
+    if mask and prim.differentiable and is_grad_enabled():
+        result._node = _record(prim, args, raw, params, out, mask)
+    if prim.view:
+        result._origin = False
+    return result
+
+
+def _record(
+    prim: Primitive, args: Sequence[Any], raw: list[Any], params: dict[str, Any], out: Any,
+    mask: int,
+) -> Node:  # fmt: skip
+    """A node for one application; it keeps what the rules of its tracked arguments read."""
+    kind = SCALAR if type(out) is float else kind_of(out)
+    parents = tuple([a._node if isinstance(a, Value) else None for a in args])
+    if prim.joint is not None:
+        return Node(prim, parents, (out, *raw), kind, Extra(params, fits=kind is SCALAR))
+    filled = (out, *raw, None)  # None for an optional argument left out
+    saved = tuple([v if k else None for k, v in zip(prim.keeps[mask], filled, strict=False)])
+    if kind is not SCALAR and (params or not _alike(prim, raw, kind)):
+        return Node(prim, parents, saved, kind, Extra(params, fits=False))
+    return Node(prim, parents, saved, kind, Extra(params, fits=True) if params else None)
+
+
+def _alike(prim: Primitive, raw: list[Any], kind: Kind) -> bool:
+    """Whether every argument has the shape and dtype of the result."""
+    if not prim.elementwise:
+        return False
+    for a in raw:
+        if a.shape != kind.shape or a.dtype is not kind.dtype:
+            return False
+    return True
+
+
+def _mixed(prim: Primitive) -> DtypeError:
+    return DtypeError(
+        f"{prim.name}() got a Scalar and a Tensor; they are two kinds of number and do not mix: "
+        "use tc.tensor(s.data) to continue with Tensors, or t.item() with Scalars"
+    )
+
+
+# --- dtypes ---------------------------------------------------------------------------------------
+
+_constants: dict[tuple[Any, Any], Any] = {}
+
+
+def constant(value: float, dtype: Any) -> Any:
+    """A read-only 0-d array for a Python number: NumPy takes it twice as fast as the number."""
+    key = (value, dtype)
+    found = _constants.get(key)
+    if found is None or value == 0:  # -0.0 and 0.0 are equal keys and different numbers
+        if len(_constants) > 4096:
+            _constants.clear()
+        found = np.asarray(value, dtype=dtype)
+        found.flags.writeable = False
+        _constants[key] = found
+    return found
+
+
+def promote(raw: list[Any], floating: bool = False) -> list[Any]:
+    """Bring arrays and Python numbers to one dtype, by PyTorch's rule.
+
+    bool < integer < floating; within a kind arrays with dimensions decide, then 0-d arrays, then
+    Python numbers; only a higher kind changes the result.
+    """
+    if len(raw) == 1 and (raw[0].dtype.kind == "f" or not floating):
+        return raw
+    dtype = result_dtype(raw)
+    if floating and dtype.kind != "f":
+        dtype = _default_dtype
+    return [
+        constant(a, dtype)
+        if isinstance(a, (float, int))
+        else (a if a.dtype == dtype else a.astype(dtype))
+        for a in raw
+    ]
+
+
+_KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+def result_dtype(raw: Sequence[Any]) -> np.dtype[Any]:
+    """The dtype that PyTorch gives to an operation between these arrays and numbers."""
+    best: list[np.dtype[Any] | None] = [None, None, None]  # dimensioned, 0-d, numbers
+    for a in raw:
+        number = isinstance(a, (float, int)) and not isinstance(a, np.generic)
+        dtype = _number_dtype(a) if number else a.dtype
+        rank = 2 if number else int(a.ndim == 0)
+        best[rank] = dtype if best[rank] is None else _join(best[rank], dtype)
+    result = None
+    for dtype in best:
+        if dtype is not None and (result is None or _KINDS[dtype.kind] > _KINDS[result.kind]):
+            result = dtype
+    assert result is not None
+    return result
+
+
+def _number_dtype(number: float) -> np.dtype[Any]:
+    if isinstance(number, bool):
+        return np.dtype(bool)
+    return np.dtype("int64") if isinstance(number, int) else _default_dtype
+
+
+def _join(a: Any, b: Any) -> np.dtype[Any]:
+    ka, kb = _KINDS[a.kind], _KINDS[b.kind]
+    return np.promote_types(a, b) if ka == kb else (a if ka > kb else b)
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def explain(
+    prim: Primitive, args: Sequence[Any], params: dict[str, Any], error: Exception
+) -> Exception:
+    """The error again, completed with the operation and what it was given."""
+    kind = type(error)
+    if kind in (ValueError, TypeError, IndexError):
+        kind = {ValueError: ShapeError, TypeError: DtypeError, IndexError: IndexError}[kind]
+    given = ", ".join(_describe(a) for a in args)
+    static = "".join(f", {k}={_describe(v)}" for k, v in params.items())
+    return kind(f"{prim.name}({given}{static}): {error}")
+
+
+def _describe(a: Any) -> str:
+    a = a._data if isinstance(a, Value) else a
+    if isinstance(a, (np.ndarray, np.generic)) or hasattr(a, "__array_interface__"):
+        return f"{a.dtype}{list(a.shape)}"
+    text = repr(a)
+    return text if len(text) <= 60 else text[:57] + "..."
