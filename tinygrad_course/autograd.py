@@ -1,4 +1,4 @@
-"""Derivatives asked for: `grad` and `backward`, grad modes, and functions with a rule of their own."""
+"""Derivatives asked for: `grad`, `backward`, grad modes, and functions with their own rule."""
 
 from __future__ import annotations
 

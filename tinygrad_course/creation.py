@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -135,14 +135,19 @@ class Generator:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self._lock = threading.Lock()
-        self.numpy = np.random.Generator(np.random.PCG64(seed))
+        self._seed = seed
+
+    @functools.cached_property
+    def numpy(self) -> np.random.Generator:
+        """The NumPy generator, made when first needed (numpy.random is slow to import)."""
+        return np.random.Generator(np.random.PCG64(self._seed))
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from a seed; returns the generator."""
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise OptionError(f"a seed is a non-negative integer, got {seed!r}")
-        self.numpy = np.random.Generator(np.random.PCG64(int(seed)))
+        self._seed = int(seed)
+        self.__dict__.pop("numpy", None)
         return self
 
     def get_state(self) -> dict[str, Any]:

@@ -134,6 +134,7 @@ class Value:
     __slots__ = ("__weakref__", "_data", "_kind", "_node")
 
     _face: ClassVar[type[Value]]
+    _keeps_inner_grads: ClassVar[bool]  # every inner value has its .grad filled in
     _data: Any
     _node: Node | None
     _kind: Kind
@@ -327,6 +328,7 @@ def walk(
     kept: dict[Node, Any] = {}
     leaves: dict[Node, list[Any]] = {}
     pending: dict[int, list[Any]] = {}
+    entry: list[Any] | None
     single: list[Any] | None = None  # the only pending entry: a chain never needs the dict
     for node, g in roots:
         _add_root(leaves if node.prim is None else pending, node, g)

@@ -88,6 +88,7 @@ class Primitive:
         self.differentiable = bool(rules) or joint is not None
         self.keeps = _Keeps(rules if joint is None else (joint,), joint is not None)
         self.__doc__ = f"{name}: {formula}"
+        self.__annotations__: dict[str, Any] = {}
         if TABLE.setdefault(name, self) is not self:
             raise ValueError(f"the table has a row {name!r} already")
 
@@ -133,7 +134,7 @@ class Primitive:
 
 
 class _Keeps(dict[int, tuple[bool, ...]]):
-    """Which of (out, x, y, ...) a node must keep, by the bit mask of arguments that want a gradient.
+    """Which of (out, x, y, ...) a node must keep, by the mask of arguments that want a gradient.
 
     A rule reads what its code names; a rule of an argument that wants no gradient is not run.
     """
@@ -151,7 +152,7 @@ class _Keeps(dict[int, tuple[bool, ...]]):
 
 def _reads(rule: Callable[..., Any]) -> tuple[bool, ...]:
     """For each of a rule's positional parameters after g: does its code name it?"""
-    code = rule.__code__  # type: ignore[attr-defined]
+    code = rule.__code__
     named: set[str] = set()
     for step in dis.get_instructions(code):
         if any(word in step.opname for word in ("FAST", "DEREF", "CLOSURE", "CELL")):
@@ -164,13 +165,13 @@ def _identity(g: Any) -> Any:
 
 
 def _is_identity(rule: Callable[..., Any]) -> bool:
-    code = rule.__code__  # type: ignore[attr-defined]
+    code = rule.__code__
     return code.co_code == _identity.__code__.co_code and code.co_varnames[:1] == ("g",)
 
 
 def _guarded(scalar: Callable[..., Any], forward: Callable[..., Any]) -> Callable[..., Any]:
     """Python's `math` raises where IEEE arithmetic has an answer (log 0, exp 1000): ask NumPy."""
-    if not getattr(scalar, "__module__", None) == "math":
+    if getattr(scalar, "__module__", None) != "math":
         return scalar
 
     def guarded(*args: float) -> float:
@@ -237,10 +238,7 @@ def _alike(prim: Primitive, raw: list[Any], kind: Kind) -> bool:
     """Whether every argument has the shape and dtype of the result."""
     if not prim.elementwise:
         return False
-    for a in raw:
-        if a.shape != kind.shape or a.dtype is not kind.dtype:
-            return False
-    return True
+    return all(a.shape == kind.shape and a.dtype is kind.dtype for a in raw)
 
 
 def _mixed(prim: Primitive) -> DtypeError:

@@ -259,16 +259,15 @@ def _bind_operators() -> None:
         method = _operator(prim)
         setattr(Scalar, f"__{name}__", method)
         setattr(Scalar, f"__r{name}__", method if name in ("add", "mul") else _reflected(prim))
-    Scalar.__rpow__ = _reflected(ops.pow)  # type: ignore[attr-defined]
+    setattr(Scalar, "__rpow__", _reflected(ops.pow))  # noqa: B010 (the stub declares it)
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
         setattr(Scalar, f"__{name}__", _compare(getattr(operator, name)))
     for name, row in vars(ops).items():
-        if isinstance(row, Primitive) and row.scalar and row.rules and len(row.rules) == 1:
-            if name != "clamp":
-                setattr(Scalar, name, _function(row))
-    Scalar.__neg__ = Scalar.neg  # type: ignore[attr-defined]
-    Scalar.__abs__ = Scalar.abs  # type: ignore[attr-defined]
-    Scalar.__pos__ = lambda self: self  # type: ignore[attr-defined]
+        if isinstance(row, Primitive) and row.rules and len(row.rules) == 1 and row.name == name:
+            setattr(Scalar, name, _function(row))
+    setattr(Scalar, "__neg__", _function(ops.neg))  # noqa: B010
+    setattr(Scalar, "__abs__", _function(ops.abs))  # noqa: B010
+    setattr(Scalar, "__pos__", lambda self: self)  # noqa: B010
 
 
 Scalar._face = Scalar

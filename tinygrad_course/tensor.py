@@ -344,7 +344,7 @@ class Tensor(TensorMethods, Value):
             return self
         return shape.clone(self)  # type: ignore[no-any-return]
 
-    # --- writing in place: the tensor takes a new value, whatever was saved of the old one stays ---
+    # --- writing in place: the tensor takes a new value; what was saved of the old one stays ---
 
     def _become(self, value: Any, method: str) -> Tensor:
         """Give this tensor the value (and the node) of another, of its own shape and dtype."""
@@ -449,7 +449,7 @@ Tensor._face = Tensor
 def checked_dtype(dtype: Any) -> np.dtype[Any]:
     """A NumPy dtype that Tensors can have."""
     try:
-        found = np.dtype(dtype)
+        found: np.dtype[Any] = np.dtype(dtype)
     except TypeError as error:
         raise DtypeError(f"{dtype!r} is not a dtype; use one of {', '.join(DTYPES)}") from error
     if found.name not in DTYPES or not found.isnative:

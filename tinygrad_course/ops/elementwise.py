@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..primitive import Primitive
+from tinygrad_course.errors import OptionError
+from tinygrad_course.primitive import Primitive
 
 Rule = Callable[..., Any]
 
@@ -154,9 +155,10 @@ where = binary("where", "x where c, else y", np.where, lambda c, x, y: x if c el
                lambda g, out, c, x, y: g * 0.0,
                lambda g, out, c, x, y: where(c, g, 0.0),
                lambda g, out, c, x, y: where(c, 0.0, g))
-clamp = keeping("clamp", "x kept between min and max", lambda x, *, min, max: _clip(x, min, max),
-                lambda x, *, min, max: float(_clip(np.float64(x), min, max)),
-                lambda g, out, x, *, min, max: where(_inside(x, min, max), g, 0.0))
+clamp_to = keeping("clamp", "x kept between min and max",
+                   lambda x, *, min, max: _clip(x, min, max),
+                   lambda x, *, min, max: float(_clip(np.float64(x), min, max)),
+                   lambda g, out, x, *, min, max: where(_inside(x, min, max), g, 0.0))
 floor = keeping("floor", "⌊x⌋", np.floor, lambda x: float(math.floor(x)),
                 lambda g, out, x: g * 0.0)
 ceil = keeping("ceil", "⌈x⌉", np.ceil, lambda x: float(math.ceil(x)),
@@ -180,6 +182,22 @@ def _inside(x: Any, min: float | None, max: float | None) -> Any:
     """Where min ≤ x ≤ max; a bound of None is no bound."""
     low = x == x if min is None else x >= min
     return low if max is None else low & (x <= max)
+
+
+def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
+    """x kept between min and max: numbers, or values that broadcast; None is no bound.
+
+    The gradient is 1 inside and at the bounds, 0 outside.
+
+    Raises:
+        OptionError: neither bound is given.
+    """
+    if min is None and max is None:
+        raise OptionError("clamp: at least one of min and max must be given")
+    if all(b is None or isinstance(b, (int, float)) for b in (min, max)):
+        return clamp_to(x, min=min, max=max)
+    x = x if min is None else maximum(x, min)
+    return x if max is None else minimum(x, max)
 
 
 # --- tests ----------------------------------------------------------------------------------------

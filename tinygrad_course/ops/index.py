@@ -1,4 +1,4 @@
-"""Index rows: choosing elements, and putting them back. A getter and a scatter are each other's rule."""
+"""Index rows: choosing elements, and putting them back: each is the rule of the other."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, ShapeError
-from ..graph import Value
-from ..primitive import Primitive
+from tinygrad_course.errors import DtypeError, ShapeError
+from tinygrad_course.graph import Value
+from tinygrad_course.primitive import Primitive
+
 from .shape import normal_dim
 
 # --- rows -----------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
-from ..primitive import Primitive
+from tinygrad_course.errors import ShapeError
+from tinygrad_course.primitive import Primitive
+
 from .shape import permute, reshape_, transpose, unsqueeze
 
 # --- rows -----------------------------------------------------------------------------------------

@@ -8,19 +8,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import DtypeError, ShapeError
-from ..primitive import Primitive
+from tinygrad_course.errors import DtypeError, ShapeError
+from tinygrad_course.primitive import Primitive
+
 from .elementwise import exp, maximum, minimum, sqrt, square, where
 from .index import take_along_dim
 from .shape import broadcast_to, cast, normal_dim, normal_dims, reshape, reshape_
 
 Dim = int | Sequence[int] | None
 
-# --- rows: `dim` is a tuple counted from the front; but for sum, reduced dimensions stay, size 1 ---
+# --- rows: `dim` is a tuple counted from the front; reduced ones stay (sum may drop them) ---------
 
 sum_over = Primitive(
     "sum", "Σ x",
-    lambda x, *, dim, keepdim, source: np.add.reduce(x, dim, _sum_dtype(x), None, keepdim),
+    lambda x, *, dim, keepdim, source: np.add.reduce(x, dim, _sum_dtype(x), keepdims=keepdim),
     lambda g, out, x, *, dim, keepdim, source: _spread(g, dim, keepdim, source),
 )
 amax_kept = Primitive(
@@ -78,9 +79,7 @@ def _shared(g: Any, hit: Any, dim: Any) -> Any:
 
 def _logsumexp(x: Any, dim: Any) -> Any:
     top = x.max(axis=dim, keepdims=True, initial=-np.inf)
-    top = np.where(
-        np.isfinite(top), top, np.zeros_like(top)
-    )  # all -inf: the sum is 0, the log -inf
+    top = np.where(np.isfinite(top), top, np.zeros_like(top))  # all -inf: ln 0 is -inf
     return np.log(np.exp(x - top).sum(axis=dim, keepdims=True, dtype=x.dtype)) + top
 
 
@@ -243,7 +242,7 @@ def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
 def _extremum(x: Any, dim: Any, keepdim: bool, all_of: Any, where_is: Any, pair: Primitive) -> Any:
     if dim is None:
         return all_of(x)
-    if not isinstance(dim, (int, np.integer)):
+    if not isinstance(dim, int):
         return pair(x, dim)
     if x.ndim == 0:
         return Extremum(x, where_is(x))

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import OptionError, ShapeError
-from ..primitive import Primitive
+from tinygrad_course.errors import OptionError, ShapeError
+from tinygrad_course.primitive import Primitive
 
 # --- rows -----------------------------------------------------------------------------------------
 
@@ -74,10 +74,12 @@ def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _pad(x: Any, widths: Sequence[tuple[int, int]], value: float) -> Any:
-    cut = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(widths, x.shape))]
-    shape = [n + max(a, 0) + max(b, 0) for (a, b), n in zip(widths, cut.shape)]
+    sides = zip(widths, x.shape, strict=True)
+    cut = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in sides)]
+    shape = [n + max(a, 0) + max(b, 0) for (a, b), n in zip(widths, cut.shape, strict=True)]
     out = np.full_like(x, value, shape=shape)
-    out[tuple(slice(max(a, 0), max(a, 0) + n) for (a, _), n in zip(widths, cut.shape))] = cut
+    starts = [max(a, 0) for a, _ in widths]
+    out[tuple(slice(a, a + n) for a, n in zip(starts, cut.shape, strict=True))] = cut
     return out
 
 

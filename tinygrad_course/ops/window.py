@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import devices
-from ..errors import DtypeError, OptionError, ShapeError
-from ..graph import Value
-from ..kernels import geometry
-from ..primitive import Primitive
+from tinygrad_course import devices
+from tinygrad_course.errors import DtypeError, OptionError, ShapeError
+from tinygrad_course.kernels import geometry
+from tinygrad_course.primitive import Primitive
+
 from .shape import pad, reshape_, squeeze, unsqueeze
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -164,8 +164,7 @@ def max_pool2d(
     how = _window(kernel_size, stride, padding)
     dilation = geometry.pair(dilation, "dilation")
     geometry.pool_shape(x.shape, **how, dilation=dilation, ceil_mode=ceil_mode)
-    raw = x.detach() if isinstance(x, Value) else x
-    indices = max_indices(raw, **how, dilation=dilation, ceil_mode=ceil_mode)
+    indices = max_indices(x, **how, dilation=dilation, ceil_mode=ceil_mode)
     out = pool_take(x, indices, size=tuple(x.shape[2:]))
     return (out, indices) if return_indices else out
 
