@@ -356,8 +356,9 @@ def walk(
             node.saved = None
         if direct:
             node.grad += g
-        rules = prim.rules
-        if extra is not None or not plain:
+        rules, fits, joint = prim.rules, True, False
+        if extra is not None or rules is None or not plain:
+            fits, joint = extra is None or extra.fits, rules is None
             rules, g, saved = _special(node, g, saved, face, create_graph, keep, kept)
         i = -1
         for parent in node.parents:
@@ -366,12 +367,12 @@ def walk(
                 continue
             rule = rules[i]
             try:
-                if rule is None:
-                    if prim.joint is not None:  # no gradient for this argument
+                if joint:  # the rules are the contributions
+                    if rule is None:
                         continue
-                    c = g  # the rule hands g on as it is
-                elif prim.joint is not None:
                     c = rule
+                elif rule is None:  # the rule hands g on as it is
+                    c = g
                 elif prim.binary:  # written out: a call with * takes twice as long
                     out, x, y = saved
                     c = rule(g, out, x, y)
@@ -379,10 +380,10 @@ def walk(
                     c = rule(g, *saved)
             except ArithmeticError as error:
                 c = _ieee(rule, g, saved, error)
-            if extra is not None and not extra.fits:
+            if not fits:
                 c = prim.fit(c, parent)
             if parent.prim is None:
-                if parent.seq > node.seq:
+                if parent.seq > seq:
                     _check_stale(node, parent, saved)
                 if direct and parent.extra is None:
                     parent.grad += c
@@ -461,8 +462,9 @@ def _ieee(rule: Any, g: Any, saved: tuple[Any, ...], error: ArithmeticError) -> 
 
 def _check_stale(node: Node, parent: Node, saved: tuple[Any, ...]) -> int:
     """Raise if the node saved a leaf that was written into since; else a place for the leaf."""
+    joint = node.prim.joint is not None  # saves all its arguments, in its own way
     for v, p in zip(saved[1:], node.parents, strict=False):
-        if p is parent and v is not None:
+        if joint or (p is parent and v is not None):
             raise GradientError(
                 f"{node.name} saved a leaf of shape {parent.shape} for its backward pass, "
                 "and the leaf was written into since; run the forward pass again after the "

@@ -86,7 +86,7 @@ class Primitive:
         self.view = view
         self.joint = joint
         self.differentiable = bool(rules) or joint is not None
-        self.keeps = _Keeps(rules if joint is None else (joint,), joint is not None)
+        self.keeps = _Keeps(rules)
         self.__doc__ = f"{name}: {formula}"
         self.__annotations__: dict[str, Any] = {}
         if TABLE.setdefault(name, self) is not self:
@@ -96,19 +96,11 @@ class Primitive:
         return f"<row {self.name}: {self.formula}>"
 
     def __call__(self, *args: Any, **params: Any) -> Any:
+        if self.scalar is not None and NUMBERS.issuperset(map(type, args)):
+            return self.scalar(*args, **params)  # a rule at work on floats
         for a in args:
             if isinstance(a, Value):
                 return apply(self, args, params)
-        return self.raw(args, params)
-
-    def raw(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
-        """The forward on raw numbers or arrays: what rules call in an ordinary backward pass."""
-        if self.scalar is not None:
-            for a in args:
-                if type(a) not in NUMBERS:
-                    break
-            else:
-                return self.scalar(*args, **params)
         return self.forward(*args, **params)
 
     def fit(self, c: Any, parent: Node) -> Any:
@@ -139,12 +131,11 @@ class _Keeps(dict[int, tuple[bool, ...]]):
     A rule reads what its code names; a rule of an argument that wants no gradient is not run.
     """
 
-    def __init__(self, rules: Sequence[Callable[..., Any]], joint: bool) -> None:
-        self.joint = joint
+    def __init__(self, rules: Sequence[Callable[..., Any]]) -> None:
         self.reads = [_reads(rule) for rule in rules]
 
     def __missing__(self, mask: int) -> tuple[bool, ...]:
-        reads = self.reads if self.joint else [r for i, r in enumerate(self.reads) if mask >> i & 1]
+        reads = [r for i, r in enumerate(self.reads) if mask >> i & 1]
         slots = max((len(r) for r in self.reads), default=1)
         self[mask] = tuple(any(r[i] for r in reads) for i in range(slots))
         return self[mask]
@@ -204,8 +195,7 @@ def apply(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         else:
             raw.append(a)
         bit += bit
-    if face is None:
-        return prim.raw(args, params)
+    assert face is not None
     try:
         out = face._compute(prim, raw, params)
     except (ValueError, TypeError, IndexError) as error:
@@ -226,7 +216,7 @@ def _record(
     kind = SCALAR if type(out) is float else kind_of(out)
     parents = tuple([a._node if isinstance(a, Value) else None for a in args])
     if prim.joint is not None:
-        return Node(prim, parents, (out, *raw), kind, Extra(params, fits=kind is SCALAR))
+        return Node(prim, parents, (out, *raw), kind, Extra(params, fits=False))
     filled = (out, *raw, None)  # None for an optional argument left out
     saved = tuple([v if k else None for k, v in zip(prim.keeps[mask], filled, strict=False)])
     if kind is not SCALAR and (params or not _alike(prim, raw, kind)):

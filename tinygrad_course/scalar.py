@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from .errors import DtypeError, GradientError, ShapeError
-from .graph import SCALAR, Extra, Node, Value, accumulate, is_grad_enabled, tick, walk, wrap
+from .graph import SCALAR, Node, Value, accumulate, is_grad_enabled, tick, walk, wrap
 from .methods import ScalarMethods
 from .ops import elementwise as ops
 from .primitive import Primitive, apply
@@ -226,31 +226,40 @@ def dot(ws: Sequence[Any], xs: Sequence[Any]) -> Any:
     if len(ws) != len(xs):
         raise ShapeError(f"dot: {len(ws)} weights and {len(xs)} inputs; the lengths must agree")
     try:
-        values = [w._data for w in ws] + [x._data for x in xs]
-        nodes = [w._node for w in ws] + [x._node for x in xs]
+        w, x = [v._data for v in ws], [v._data for v in xs]
+        nodes = [v._node for v in ws] + [v._node for v in xs]
     except AttributeError:  # plain numbers among them
         return dot([_constant(w) for w in ws], [_constant(x) for x in xs])
-    n = len(ws)
-    out = sum(map(operator.mul, values[:n], values[n:]), 0.0)
+    out = sum(map(operator.mul, w, x), 0.0)
     if type(out) is not float:
         raise DtypeError("dot: Scalars and numbers are multiplied here; for Tensors use @")
-    node = None
-    if is_grad_enabled() and nodes.count(None) < 2 * n:
-        node = Node(_dot, tuple(nodes), (None, *values), SCALAR, JOINT)
-    return wrap(Scalar, out, node)
+    result = object.__new__(Scalar)
+    result._data, result._node = out, None
+    if is_grad_enabled() and nodes.count(None) < len(nodes):
+        result._node = Node(_dot, tuple(nodes), (None, w, x), SCALAR)
+    return result
 
 
 def _constant(x: Any) -> Scalar:
     return x if isinstance(x, Value) else Scalar(x, requires_grad=False)  # type: ignore[return-value]
 
 
-def _dot_rule(g: Any, out: Any, *values: Any) -> list[Any]:
-    n = len(values) // 2
-    return [g * v for v in values[n:] + values[:n]]
+class _Dot(Primitive):
+    """A weighted sum of numbers. It saves two lists instead of a value for each argument."""
+
+    def pull(
+        self, node: Node, g: Any, saved: tuple[Any, ...], face: type[Value], create_graph: bool
+    ) -> Any:
+        """∂/∂wᵢ = xᵢ and ∂/∂xᵢ = wᵢ, times g."""
+        _, w, x = saved
+        if create_graph:
+            n = len(w)
+            w = list(map(wrap, [face] * n, w, node.parents[:n]))
+            x = list(map(wrap, [face] * n, x, node.parents[n:]))
+        return [g * v for v in x] + [g * v for v in w]
 
 
-_dot = Primitive("dot_scalars", "Σ wᵢ xᵢ", operator.mul, joint=_dot_rule)
-JOINT = Extra({}, fits=True)
+_dot = _Dot("dot_scalars", "Σ wᵢ xᵢ", operator.mul, joint=operator.mul)
 
 
 def _bind_operators() -> None:
