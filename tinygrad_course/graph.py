@@ -291,10 +291,11 @@ def _run_hooks(node: Node, g: Any, face: type[Value]) -> Any:
 def _replaced(grad: Any, new: Any, node: Node) -> Any:
     if new is None:
         return grad
-    kind = grad._kind
-    if not isinstance(new, type(grad)) or (new._kind.shape, new._kind.dtype) != (
-        kind.shape, kind.dtype,
-    ):  # fmt: skip
+    kind = node.kind
+    fits = type(new) is type(grad) and (
+        kind is SCALAR or (new.shape, new.dtype) == (kind.shape, kind.dtype)
+    )
+    if not fits:
         raise GradientError(
             f"a hook on {node!r} returned {new!r}; return None, or a {type(grad).__name__} of the "
             f"gradient's own shape {kind.shape} and dtype {kind.dtype}"
@@ -354,12 +355,12 @@ def walk(
             raise _freed(node)
         if not retain_graph:
             node.saved = None
-        if direct:
-            node.grad += g
         rules, fits, joint = prim.rules, True, False
         if extra is not None or rules is None or not plain:
             fits, joint = extra is None or extra.fits, rules is None
             rules, g, saved = _special(node, g, saved, face, create_graph, keep, kept)
+        if direct:
+            node.grad += g
         i = -1
         for parent in node.parents:
             i += 1

@@ -88,6 +88,8 @@ class Scalar(ScalarMethods, Value):
 
     def _seed(self, gradient: Any, boxed: bool) -> Any:
         """The gradient that a backward pass starts with: 1 unless given."""
+        if boxed and isinstance(gradient, Scalar):
+            return gradient  # it may be tracked itself
         g = 1.0 if gradient is None else _number(gradient)
         return Scalar(g, requires_grad=False) if boxed else g
 

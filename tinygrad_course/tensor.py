@@ -186,6 +186,17 @@ class Tensor(TensorMethods, Value):
     def __hash__(self) -> int:
         return id(self)
 
+    def __reduce__(self) -> Any:
+        if not self.is_leaf:
+            raise GradientError(
+                "only a leaf can be copied or pickled; use .detach() for a value in a graph"
+            )
+        return type(self), (self._data, self.requires_grad)
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
+        rebuild, args = self.__reduce__()
+        return memo.setdefault(id(self), rebuild(*args))  # type: ignore[no-any-return]
+
     def __repr__(self) -> str:
         text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=1000)
         parts = [text]
@@ -334,6 +345,30 @@ class Tensor(TensorMethods, Value):
         """This tensor on the GPU."""
         return self.to("cuda")
 
+    def half(self) -> Tensor:
+        """This tensor as float16."""
+        return self.to(np.float16)
+
+    def float(self) -> Tensor:
+        """This tensor as float32."""
+        return self.to(np.float32)
+
+    def double(self) -> Tensor:
+        """This tensor as float64."""
+        return self.to(np.float64)
+
+    def int(self) -> Tensor:
+        """This tensor as int32."""
+        return self.to(np.int32)
+
+    def long(self) -> Tensor:
+        """This tensor as int64."""
+        return self.to(np.int64)
+
+    def bool(self) -> Tensor:
+        """This tensor as truth values: everything but 0 is true."""
+        return self.to(np.bool_)
+
     def type_as(self, other: Tensor) -> Tensor:
         """This tensor with the dtype of another."""
         return self.to(other.dtype)
@@ -373,8 +408,8 @@ class Tensor(TensorMethods, Value):
                 self._data = origin._data
         return self
 
-    def _check_writable(self, method: str) -> Tensor | bool | None:
-        origin: Tensor | bool | None = getattr(self, "_origin", None)
+    def _check_writable(self, method: str) -> Any:
+        origin = getattr(self, "_origin", None)
         if origin is False:
             raise GradientError(
                 f"{method}: this tensor is a view (a slice, reshape, transpose, detach ... of "
@@ -521,11 +556,11 @@ def _operator(prim: Primitive) -> Any:
     """The operator method of a row of two arguments: `apply`, written out for speed."""
     forward, new = prim.forward, object.__new__
     _, left_only, right_only, both = [prim.keeps[mask] for mask in range(4)]
-    reads = any(both)
+    reads, any_kind = any(both), not prim.floating
 
     def method(self: Tensor, other: Any) -> Any:
         left, kind = self._node, self._kind
-        if type(other) is Tensor and kind is other._kind:
+        if type(other) is Tensor and kind is other._kind and (any_kind or kind.dtype.kind == "f"):
             y, right = other._data, other._node
         elif isinstance(other, (float, int)) and kind.dtype.kind == "f" and kind.shape:
             y, right = constant(other, kind.dtype), None

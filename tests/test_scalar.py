@@ -1,0 +1,154 @@
+"""Scalar: micrograd's Value, and a little more."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_course as tc
+from tinygrad_course import Scalar, dot
+from tinygrad_course.errors import DtypeError, GradientError, ShapeError
+from tinygrad_course.ops import linalg
+
+
+def test_the_example_that_micrograd_opens_with():
+    a, b = Scalar(-4.0), Scalar(2.0)
+    c = a + b
+    d = a * b + b**3
+    c += c + 1
+    c += 1 + c + (-a)
+    d += d * 2 + (b + a).relu()
+    d += 3 * d + (b - a).relu()
+    e = c - d
+    f = e**2
+    g = f / 2.0
+    g += 10.0 / f
+    assert g.data == pytest.approx(24.7041, abs=1e-4)
+    g.backward()
+    assert a.grad == pytest.approx(138.8338, abs=1e-4)
+    assert b.grad == pytest.approx(645.5773, abs=1e-4)
+
+
+def test_data_and_grad_are_floats_that_can_be_assigned():
+    p = Scalar(3)
+    assert (p.data, p.grad) == (3.0, 0.0)
+    assert type(p.data) is type(p.grad) is float
+    (p * p).backward()
+    p.data -= 0.1 * p.grad
+    assert p.data == 3.0 - 0.6
+    p.grad = 0
+    assert p.grad == 0.0
+    assert type(p.grad) is float
+    assert not Scalar(1.0, requires_grad=False).requires_grad
+    with pytest.raises(GradientError, match="constant"):
+        Scalar(1.0, requires_grad=False).grad = 1.0
+
+
+@pytest.mark.parametrize("value", ["1", [1, 2], None, np.ones(2), 1j])
+def test_a_scalar_is_one_number(value):
+    with pytest.raises(DtypeError, match="one number"):
+        Scalar(value)
+
+
+def test_mixed_arithmetic_and_comparison():
+    x = Scalar(2.0)
+    for y, value in (
+        (1 + x, 3), (x + 1, 3), (1 - x, -1), (x - 1, 1), (3 * x, 6), (3 / x, 1.5), (x / 4, 0.5),
+        (2**x, 4), (x**-1, 0.5), (x ** Scalar(3.0), 8), (-x, -2), (abs(-x), 2), (+x, 2),
+        (sum([x, x, x]), 6), (np.float64(2) * x, 4),
+    ):  # fmt: skip
+        assert isinstance(y, Scalar)
+        assert y.data == value
+    assert x > 1
+    assert x == 2.0
+    assert x <= Scalar(2.0)
+    assert float(x) == 2.0
+    assert max([Scalar(1.0), x]) is x
+    assert repr(x * 2) == "Scalar(data=4, grad=0, op=mul)"
+    with pytest.raises(TypeError):
+        x + "text"
+
+
+def test_ieee_arithmetic_where_python_raises():
+    zero, big = Scalar(0.0), Scalar(1e3)
+    assert (1.0 / zero).data == math.inf
+    assert zero.log().data == -math.inf
+    assert math.isnan(Scalar(-1.0).sqrt().data)
+    assert math.isnan((Scalar(-8.0) ** (1 / 3)).data)
+    assert big.exp().data == math.inf
+    y = (1.0 / zero) + zero.log() + zero.sqrt()
+    y.backward()
+    assert not math.isfinite(zero.grad)
+    x = Scalar(0.0)
+    x.sqrt().backward()
+    assert x.grad == math.inf
+
+
+def test_dot_is_one_node_and_equals_the_sum():
+    rng = random.Random(0)
+    ws = [Scalar(rng.random()) for _ in range(5)]
+    xs = [Scalar(rng.random()) for _ in range(4)] + [2.0]
+    y = dot(ws, xs)
+    assert len(y.node.parents) == 10
+    (y * y).backward()
+    got = [v.grad for v in ws] + [v.grad for v in xs[:4]]
+    for v in (*ws, *xs[:4]):
+        v.grad = 0.0
+    z = sum(w * x for w, x in zip(ws, xs, strict=True))
+    assert z.data == pytest.approx(y.data)
+    (z * z).backward()
+    assert got == pytest.approx([v.grad for v in ws] + [v.grad for v in xs[:4]])
+    assert dot([1.0], [2.0]).data == 2.0
+    assert not dot([1.0], [2.0]).requires_grad
+    with pytest.raises(ShapeError, match="2 weights and 1 inputs"):
+        dot([1.0, 2.0], [1.0])
+    with pytest.raises(DtypeError, match="@"):
+        dot([tc.ones(2)], [tc.ones(2)])
+
+
+def test_dot_is_differentiable_twice_and_refuses_stale_weights():
+    w, x = Scalar(3.0), Scalar(2.0)
+    (g,) = tc.grad(dot([w, w], [x, w]) ** 2, w, create_graph=True)  # (w x + w²)²
+    assert g.data == 2 * (6 + 9) * (2 + 6)
+    (h,) = tc.grad(g, w)
+    assert h.data == 2 * (2 + 6) ** 2 + 2 * (6 + 9) * 2
+    y = dot([w], [x])
+    w.data = 1.0
+    with pytest.raises(GradientError, match="written into since"):
+        y.backward()
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**32 - 1))
+def test_random_expressions_agree_with_tensors(seed):
+    rng = random.Random(seed)
+    numbers = [rng.uniform(-2, 2) for _ in range(3)]
+    scalars = [Scalar(v) for v in numbers]
+    tensors = [tc.tensor(np.float64(v), requires_grad=True) for v in numbers]
+    a, b = list(scalars), list(tensors)
+    for _ in range(15):
+        i, j = rng.randrange(len(a)), rng.randrange(len(a))
+        op = rng.choice(["add", "sub", "mul", "tanh", "sin", "relu", "sigmoid", "neg", "abs"])
+        others = (a[j],), (b[j],)
+        if op in ("add", "sub", "mul"):
+            a.append(getattr(a[i], op)(*others[0]).tanh())
+            b.append(getattr(b[i], op)(*others[1]).tanh())
+        else:
+            a.append(getattr(a[i], op)())
+            b.append(getattr(b[i], op)())
+    y, z = sum(a), sum(b)
+    y.backward()
+    z.backward()
+    assert y.data == pytest.approx(z.item(), rel=1e-12)
+    for s, t in zip(scalars, tensors, strict=True):
+        assert s.grad == pytest.approx(t.grad.item(), rel=1e-9, abs=1e-12)
+
+
+def test_an_operation_that_needs_arrays_says_so():
+    with pytest.raises(DtypeError, match="matmul.*arrays"):
+        linalg.matmul_rows(Scalar(1.0), Scalar(2.0))
