@@ -11,7 +11,7 @@ import tinygrad_course as tc
 from tinygrad_course.errors import GradientError
 from tinygrad_course.primitive import TABLE, Primitive, constant
 
-DTYPES = "bool uint8 int8 int16 int32 int64 float16 float32 float64".split()
+DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
 
 
 def test_a_name_is_taken_once():

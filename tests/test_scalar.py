@@ -150,5 +150,5 @@ def test_random_expressions_agree_with_tensors(seed):
 
 
 def test_an_operation_that_needs_arrays_says_so():
-    with pytest.raises(DtypeError, match="matmul.*arrays"):
+    with pytest.raises(DtypeError, match=r"matmul.*arrays"):
         linalg.matmul_rows(Scalar(1.0), Scalar(2.0))

@@ -214,6 +214,8 @@ def randint(
     """Random integers from low (0 if left out) up to but without high."""
     if size is None:
         low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
     if high <= low:
         raise OptionError(f"randint: high must exceed low, got low={low} and high={high}")
     drawn = _source(generator).integers(low, high, normal_shape((size,)))

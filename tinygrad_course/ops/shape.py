@@ -110,7 +110,7 @@ def normal_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
 
 def normal_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes given one by one or as one sequence."""
-    if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)):
+    if len(shape) == 1 and isinstance(shape[0], Sequence):
         shape = tuple(shape[0])
     if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in shape):
         raise ShapeError(f"a shape is made of ints, got {shape!r}")
