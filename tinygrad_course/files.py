@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from .errors import FormatError, OptionError
-from .graph import Value
 from .tensor import Tensor, as_array, as_tensor
 
 StrPath = str | os.PathLike[str]
@@ -113,7 +112,7 @@ def _read(path: StrPath) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _array(tensor: Any) -> np.ndarray[Any, Any]:
-    array = tensor.detach().numpy() if isinstance(tensor, Value) else tensor
+    array = tensor.detach().numpy() if isinstance(tensor, Tensor) else tensor
     return np.asarray(as_array(array))
 
 
