@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as hnp
 
 import tinygrad_course as tc
 from tinygrad_course import files
+from tinygrad_course.arrays import DTYPES
 from tinygrad_course.errors import DtypeError, FormatError, OptionError
-from tinygrad_course.tensor import DTYPES
 
 pytest.importorskip("safetensors", reason="weights need safetensors")
 
@@ -139,3 +139,14 @@ def test_new_files_follow_the_umask_and_links_are_written_through(tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
         files.atomic_write(tmp_path / "none" / "a", "x")
+
+
+def test_output_folders(tmp_path):
+    folder = files.output_folder(tmp_path / "a" / "b")
+    assert list(folder.iterdir()) == []
+    assert files.output_folder(folder) == folder
+    (folder / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        files.output_folder(folder / "file")
+    with pytest.raises(OSError, match="file"):
+        files.output_folder(folder / "file" / "c")

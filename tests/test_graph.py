@@ -310,7 +310,7 @@ def test_hooks_on_scalars():
 def test_a_hook_may_not_change_the_shape():
     x = tc.tensor([1.0, 2.0], requires_grad=True)
     x.register_hook(lambda g: g.sum())
-    with pytest.raises(GradientError, match="own shape"):
+    with pytest.raises(GradientError, match="hook on"):
         (x * x).sum().backward()
     with pytest.raises(GradientError, match="constant"):
         tc.tensor([1.0]).register_hook(print)

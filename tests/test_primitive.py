@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import tinygrad_course as tc
+from tinygrad_course.arrays import constant
 from tinygrad_course.errors import GradientError
-from tinygrad_course.primitive import TABLE, Primitive, constant
+from tinygrad_course.primitive import TABLE, Primitive
 
 DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
 

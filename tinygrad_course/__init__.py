@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import autograd, devices, errors
+from .arrays import get_default_dtype, set_default_dtype
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from .creation import (
     Generator,
@@ -134,7 +135,6 @@ from .ops.shape import (
 from .ops.shape import (
     reshape_ as reshape,
 )
-from .primitive import get_default_dtype, set_default_dtype
 from .scalar import Scalar, dot
 from .tensor import Tensor, as_tensor
 

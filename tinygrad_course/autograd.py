@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .errors import GradientError
-from .graph import (
-    SCALAR,
-    Extra,
-    Kind,
-    Node,
-    Value,
-    accumulate,
-    ancestors,
-    enable_grad,
-    is_grad_enabled,
-    no_grad,
-    own,
-    set_grad_enabled,
-    walk,
-    wrap,
-)
+from .graph import SCALAR, Extra, Kind, Node, Value, accumulate, own, walk, wrap
+from .modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .primitive import TABLE, Primitive
 from .tensor import Tensor
 
@@ -74,7 +60,7 @@ def grad(
         create_graph=create_graph,
         retain_graph=create_graph if retain_graph is None else retain_graph,
         keep=frozenset(node for node in wanted if node.prim is not None),
-        only=ancestors((node for node, _ in roots), wanted),
+        only=ancestors(roots, wanted),
     )
     if not allow_unused and any(node not in grads for node in wanted):
         missing = [i for i, node in enumerate(wanted) if node not in grads]
@@ -82,6 +68,22 @@ def grad(
             f"grad(): no output depends on input {missing[0]}; pass allow_unused=True to get None"
         )
     return tuple(_result(grads.get(node), face) for node in wanted)
+
+
+def ancestors(outputs: Iterable[Node], inputs: Collection[Node]) -> set[Node]:
+    """The nodes that lie on a way from an output back to one of the inputs, those included."""
+    seen: set[Node] = set()
+    stack = list(outputs)
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack.extend(p for p in node.parents if p is not None)
+    on_the_way = {node for node in inputs if node in seen}
+    for node in sorted(seen, key=lambda n: (n.prim is not None, n.seq)):  # parents before children
+        if any(parent in on_the_way for parent in node.parents):
+            on_the_way.add(node)
+    return on_the_way
 
 
 def _result(g: Any, face: type[Value]) -> Any:
@@ -122,7 +124,7 @@ def _tracked(value: Any, what: str) -> Node:
     return value._node
 
 
-def _roots(outputs: Any, gradients: Any, boxed: bool) -> tuple[Any, list[tuple[Node, Any]]]:
+def _roots(outputs: Any, gradients: Any, boxed: bool) -> tuple[Any, dict[Node, Any]]:
     outputs = _listed(outputs)
     gradients = [None] * len(outputs) if gradients is None else _gradients(gradients)
     if not outputs or len(gradients) != len(outputs):
@@ -130,10 +132,10 @@ def _roots(outputs: Any, gradients: Any, boxed: bool) -> tuple[Any, list[tuple[N
             f"grad(): {len(outputs)} outputs and {len(gradients)} gradients; there must be one "
             "gradient (or None) for each output, and at least one output"
         )
-    roots = [
-        (_tracked(output, "output"), output._seed(g, boxed))
-        for output, g in zip(outputs, gradients, strict=True)
-    ]
+    roots: dict[Node, Any] = {}
+    for output, gradient in zip(outputs, gradients, strict=True):
+        node, g = _tracked(output, "output"), output._seed(gradient, boxed)
+        roots[node] = roots[node] + g if node in roots else g
     return outputs[0]._face, roots
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from . import devices
+from .arrays import as_array, checked_dtype, get_default_dtype
 from .errors import OptionError, ShapeError
 from .graph import wrap
 from .ops.shape import normal_shape
-from .primitive import get_default_dtype
-from .tensor import Tensor, as_array, as_tensor, checked_dtype
+from .tensor import Tensor, as_tensor
 
 __all__ = [
     "Generator", "arange", "empty", "eye", "from_numpy", "full", "full_like", "linspace",
@@ -42,7 +42,7 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     """A Tensor that shares memory with a NumPy array."""
     if not isinstance(array, np.ndarray):
         raise OptionError(f"from_numpy takes a NumPy array, got {type(array).__name__}")
-    return wrap(Tensor, as_array(array), None)  # type: ignore[no-any-return]
+    return wrap(Tensor, as_array(array), None)
 
 
 def full(

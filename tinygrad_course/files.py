@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import as_array
 from .errors import FormatError, OptionError
-from .tensor import Tensor, as_array, as_tensor
+from .tensor import Tensor, as_tensor
 
 StrPath = str | os.PathLike[str]
 
@@ -36,6 +37,24 @@ def atomic_write(path: StrPath, data: bytes | str) -> None:
         part.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def output_folder(path: StrPath) -> Path:
+    """A folder for results, made if need be, and proven writable before any work is done.
+
+    Raises:
+        OSError: it cannot be made or written to.
+
+    >>> import tempfile
+    >>> output_folder(tempfile.mkdtemp()).is_dir()
+    True
+    """
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".{secrets.token_hex(8)}"
+    probe.touch()
+    probe.unlink()
+    return folder
 
 
 def _sync_folder(folder: Path) -> None:

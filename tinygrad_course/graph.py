@@ -1,4 +1,4 @@
-"""The graph: nodes, the walk back over them, and whether anything is being recorded.
+"""The graph: nodes, and the walk back over them.
 
 A `Node` is one application of a primitive. It stands apart from the value that it made, so it keeps
 only what its rules read. Every node takes the next number of one global sequence, and that number
@@ -15,20 +15,14 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import ContextDecorator
-from contextvars import ContextVar
 from functools import partial
-from types import TracebackType
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .errors import GradientError
+from . import errors
 
 tick: Callable[[], int] = itertools.count(1).__next__
-
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
-is_grad_enabled: Callable[[], bool] = _recording.get
 
 
 class Kind:
@@ -134,6 +128,7 @@ class Value:
     __slots__ = ("__weakref__", "_data", "_kind", "_node")
 
     _face: ClassVar[type[Value]]
+    _constant: ClassVar[Any]
     _keeps_inner_grads: ClassVar[bool]  # every inner value has its .grad filled in
     _data: Any
     _node: Node | None
@@ -161,13 +156,13 @@ class Value:
             GradientError: the value requires no gradient.
         """
         if self._node is None:
-            raise GradientError("a hook needs a value that requires grad; this one is a constant")
+            raise errors.not_tracked("register_hook()")
         return Handle.attach(self._node, hook)
 
     def retain_grad(self) -> None:
         """Let `.grad` be filled in for a value inside a graph too."""
         if self._node is None:
-            raise GradientError("retain_grad() needs a value that requires grad")
+            raise errors.not_tracked("retain_grad()")
         extra = self._node.extra
         if not self.is_leaf and (extra is None or KEEP not in extra.hooks):
             Handle.attach(self._node, KEEP)
@@ -181,76 +176,6 @@ def wrap(face: type[Value], data: Any, node: Node | None) -> Any:
     if type(data) is not float:
         value._kind = kind_of(data)
     return value
-
-
-# --- grad mode ------------------------------------------------------------------------------------
-
-
-class _grad_mode(ContextDecorator):
-    """A mode that may be entered again and again; it belongs to the running thread or task."""
-
-    mode: bool
-
-    def __init__(self, mode: bool | None = None) -> None:
-        self.mode = self.mode if mode is None else mode
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(is_grad_enabled())
-        _recording.set(self.mode)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        _recording.set(self._before.pop())
-
-    def _recreate_cm(self) -> _grad_mode:
-        return _grad_mode(self.mode)
-
-
-class no_grad(_grad_mode):
-    """Record nothing inside a `with` block or a decorated function, in this thread only.
-
-    >>> import tinygrad_course as tc
-    >>> x = tc.tensor([1.0], requires_grad=True)
-    >>> with tc.no_grad():
-    ...     (x * 2).requires_grad
-    False
-    """
-
-    mode = False
-
-
-class enable_grad(_grad_mode):
-    """Record again inside a `no_grad` block, in this thread only."""
-
-    mode = True
-
-
-class set_grad_enabled(_grad_mode):
-    """Record, or not, from here on; as a context or a decorator, only inside.
-
-    >>> import tinygrad_course as tc
-    >>> x = tc.tensor([1.0], requires_grad=True)
-    >>> with tc.set_grad_enabled(False):
-    ...     (x * 2).requires_grad
-    False
-    """
-
-    def __init__(self, mode: bool) -> None:
-        super().__init__(bool(mode))
-        self._before.append(is_grad_enabled())
-        _recording.set(self.mode)
-
-    def __enter__(self) -> None:
-        _recording.set(self.mode)
-
-    def __call__(self, function: Any) -> Any:
-        self.__exit__(None, None, None)
-        return _grad_mode(self.mode)(function)
 
 
 # --- hooks ----------------------------------------------------------------------------------------
@@ -292,14 +217,10 @@ def _replaced(grad: Any, new: Any, node: Node) -> Any:
     if new is None:
         return grad
     kind = node.kind
-    fits = type(new) is type(grad) and (
-        kind is SCALAR or (new.shape, new.dtype) == (kind.shape, kind.dtype)
-    )
-    if not fits:
-        raise GradientError(
-            f"a hook on {node!r} returned {new!r}; return None, or a {type(grad).__name__} of the "
-            f"gradient's own shape {kind.shape} and dtype {kind.dtype}"
-        )
+    if type(new) is not type(grad) or (
+        kind is not SCALAR and (new.shape, new.dtype) != (kind.shape, kind.dtype)
+    ):
+        raise errors.wrong_gradient(f"a hook on {node!r}", new, node)
     return new
 
 
@@ -307,7 +228,7 @@ def _replaced(grad: Any, new: Any, node: Node) -> Any:
 
 
 def walk(
-    roots: Iterable[tuple[Node, Any]],
+    roots: dict[Node, Any],
     face: type[Value],
     *,
     create_graph: bool = False,
@@ -327,32 +248,22 @@ def walk(
     may be somebody else's array, and only a sum made here may be written into.
     """
     kept: dict[Node, Any] = {}
-    leaves: dict[Node, list[Any]] = {}
-    pending: dict[int, list[Any]] = {}
-    entry: list[Any] | None
-    single: list[Any] | None = None  # the only pending entry: a chain never needs the dict
-    for node, g in roots:
-        _add_root(leaves if node.prim is None else pending, node, g)
+    leaves: dict[Any, Any] = {}
+    pending: dict[Any, Any] = {}
+    single: Any = None  # the only pending entry: a chain never needs the dict
+    for node, g in roots.items():
+        entries, key = (leaves, node) if node.prim is None else (pending, node.seq)
+        entries[key] = [node, g, False]
     plain = not (create_graph or keep)
     direct = face._keeps_inner_grads and not create_graph and only is None  # Scalars' backward()
-    seq = max(pending, default=0)
-    misses = 0
+    seq = 0
     while pending or single:
-        if single is not None:
-            entry, single = single, None
-            seq = entry[0].seq
-        else:
-            entry = pending.pop(seq, None)
-        seq -= 1
-        if entry is None:
-            misses += 1
-            if misses > len(pending):  # a long gap: jump over it
-                seq, misses = max(pending), 0
-            continue
-        node, g, _ = entry
+        node, g, _ = single or pending.pop(seq, None) or _next(pending, seq)
+        single = None
+        seq = node.seq - 1
         prim, saved, extra = node.prim, node.saved, node.extra
         if saved is None:
-            raise _freed(node)
+            raise errors.freed_graph(node)
         if not retain_graph:
             node.saved = None
         rules, fits, joint = prim.rules, True, False
@@ -389,30 +300,31 @@ def walk(
                 if direct and parent.extra is None:
                     parent.grad += c
                     continue
-                entry = leaves.get(parent)
-                if entry is None:
-                    leaves[parent] = [parent, c, False]
-                    continue
+                entries, key = leaves, parent
             else:
                 if single is not None:
                     pending[single[0].seq], single = single, None
                 elif not pending:
                     single = [parent, c, False]
                     continue
-                entry = pending.get(parent.seq)
-                if entry is None:
-                    pending[parent.seq] = [parent, c, False]
-                    continue
-            if entry[2]:
+                entries, key = pending, parent.seq
+            entry = entries.get(key)
+            if entry is None:
+                entries[key] = [parent, c, False]
+            elif entry[2]:
                 entry[1] += c
             else:
                 entry[1:] = entry[1] + c, True
     return {node: g for node, g, _ in leaves.values()} | kept
 
 
-def _add_root(entries: dict[Any, list[Any]], node: Node, g: Any) -> None:
-    key = node if node.prim is None else node.seq
-    entries[key] = [node, entries[key][1] + g if key in entries else g, False]
+def _next(pending: dict[int, Any], seq: int) -> Any:
+    """The youngest entry: a few numbers below, or else beyond a gap."""
+    for below in range(seq - 1, seq - 1 - len(pending), -1):
+        entry = pending.pop(below, None)
+        if entry is not None:
+            return entry
+    return pending.pop(max(pending))
 
 
 def _special(
@@ -437,20 +349,10 @@ def _special(
     return rules, g, saved
 
 
-def _freed(node: Node) -> GradientError:
-    return GradientError(
-        f"the graph was freed by an earlier backward pass (reached {node!r}); pass "
-        "retain_graph=True to the first backward() to go over it twice, or run the forward pass "
-        "again"
-    )
-
-
 def boxed(node: Node, saved: tuple[Any, ...], face: type[Value]) -> tuple[Any, ...]:
     """The saved values with their places in the graph, so that the rules' work is recorded."""
-    return tuple(
-        v if v is None else wrap(face, v, n)
-        for v, n in zip(saved, (node, *node.parents), strict=True)
-    )
+    places = (node, *node.parents, None)  # None for an optional argument left out
+    return tuple([v if v is None else wrap(face, v, p) for v, p in zip(saved, places)])  # noqa: B905
 
 
 def _ieee(rule: Any, g: Any, saved: tuple[Any, ...], error: ArithmeticError) -> Any:
@@ -466,39 +368,15 @@ def _check_stale(node: Node, parent: Node, saved: tuple[Any, ...]) -> int:
     joint = node.prim.joint is not None  # saves all its arguments, in its own way
     for v, p in zip(saved[1:], node.parents, strict=False):
         if joint or (p is parent and v is not None):
-            raise GradientError(
-                f"{node.name} saved a leaf of shape {parent.shape} for its backward pass, "
-                "and the leaf was written into since; run the forward pass again after the "
-                "write, or write after backward()"
-            )
+            raise errors.stale_leaf(node, parent)
     return -id(parent)  # below every number: reached last
-
-
-def ancestors(outputs: Iterable[Node], inputs: Collection[Node]) -> set[Node]:
-    """The nodes that lie on a way from an output back to one of the inputs, those included."""
-    seen: set[Node] = set()
-    stack = list(outputs)
-    while stack:
-        node = stack.pop()
-        if node not in seen:
-            seen.add(node)
-            stack.extend(p for p in node.parents if p is not None)
-    on_the_way = {node for node in inputs if node in seen}
-    for node in sorted(seen, key=lambda n: (n.prim is not None, n.seq)):  # parents before children
-        if any(parent in on_the_way for parent in node.parents):
-            on_the_way.add(node)
-    return on_the_way
 
 
 # --- handing gradients over -----------------------------------------------------------------------
 
 
-def _references() -> int:
-    alone = object()
-    return sys.getrefcount(alone)
-
-
-_ALONE = _references()  # what getrefcount says of an object that only one local variable holds
+# what getrefcount says of an object that only one local variable holds
+_ALONE = (lambda alone: sys.getrefcount(alone))(object())
 
 
 def own(g: Any) -> Any:
@@ -510,13 +388,12 @@ def own(g: Any) -> Any:
 def _deliver(node: Node, g: Any, face: type[Value]) -> None:
     """Add `g` to the node's `.grad`."""
     old = getattr(node, "grad", None)
-    if node.kind is SCALAR and not isinstance(g, Value):
+    if node.kind is SCALAR and old is not None and not isinstance(g, Value):
         node.grad = old + g
-    elif node.kind is SCALAR or isinstance(g, Value):
-        node.grad = g if old is None else old + g
-    else:
-        data = np.asarray(g) if isinstance(g, np.generic) else g
-        node.grad = wrap(face, data.copy() if old is None else old._data + data, None)
+        return
+    if not isinstance(g, Value):
+        g = wrap(face, np.asarray(g), None)
+    node.grad = g if old is None or (node.kind is SCALAR and old == 0.0) else old + g
 
 
 def accumulate(grads: dict[Node, Any], face: type[Value]) -> None:
@@ -525,11 +402,9 @@ def accumulate(grads: dict[Node, Any], face: type[Value]) -> None:
         node, g = grads.popitem()
         if node.extra is not None and node.extra.hooks:
             g = _run_hooks(node, g, face)
-        if node.kind is SCALAR or isinstance(g, Value) or getattr(node, "grad", None) is not None:
-            _deliver(node, g, face)
-        else:
-            g = np.asarray(g) if isinstance(g, np.generic) else g
-            node.grad = wrap(face, own(g), None)
+        if isinstance(g, np.ndarray) and getattr(node, "grad", None) is None:
+            g = own(g)
+        _deliver(node, g, face)
 
 
 def nodes(outputs: Iterable[Value]) -> Iterator[Node]:

@@ -22,26 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DtypeError, GradientError, ShapeError
-from .graph import SCALAR, Extra, Kind, Node, Value, boxed, is_grad_enabled, kind_of, wrap
+from . import errors
+from .graph import SCALAR, Extra, Kind, Node, Value, boxed, kind_of, wrap
+from .modes import is_grad_enabled
 
 TABLE: dict[str, Primitive] = {}
 NUMBERS = frozenset((float, int, bool))
-
-_default_dtype = np.dtype("float32")
-
-
-def get_default_dtype() -> np.dtype[Any]:
-    """The dtype of a Tensor made from Python floats: float32 unless set otherwise."""
-    return _default_dtype
-
-
-def set_default_dtype(dtype: Any) -> None:
-    """Make Python floats become Tensors of this floating dtype (float16, float32 or float64)."""
-    global _default_dtype
-    if np.dtype(dtype).kind != "f":
-        raise DtypeError(f"the default dtype must be floating, not {np.dtype(dtype)}")
-    _default_dtype = np.dtype(dtype)
 
 
 class Primitive:
@@ -107,10 +93,7 @@ class Primitive:
         """Bring a contribution to its argument's shape and dtype: undo broadcast and promotion."""
         if c.shape != parent.shape:
             if not self.broadcasts:
-                raise GradientError(
-                    f"the backward rule of {self.name} gave a gradient of shape {c.shape} for an "
-                    f"argument of shape {parent.shape}"
-                )
+                raise errors.wrong_gradient(f"the backward rule of {self.name}", c, parent)
             c = TABLE["sum_to"](c, shape=parent.shape, source=c.shape)
         if c.dtype != parent.dtype:
             c = TABLE["cast"](c, dtype=parent.dtype, source=c.dtype)
@@ -167,7 +150,7 @@ def _guarded(scalar: Callable[..., Any], forward: Callable[..., Any]) -> Callabl
 
     def guarded(*args: float) -> float:
         try:
-            return scalar(*args)  # type: ignore[no-any-return]
+            return scalar(*args)
         except (ValueError, OverflowError):
             with np.errstate(all="ignore"):
                 return float(forward(*map(np.float64, args)))
@@ -188,7 +171,7 @@ def apply(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
             if face is None:
                 face = a._face
             elif face is not a._face:
-                raise _mixed(prim)
+                raise errors.mixed_faces(prim.name)
             raw.append(a._data)
             if a._node is not None:
                 mask |= bit
@@ -199,7 +182,7 @@ def apply(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
     try:
         out = face._compute(prim, raw, params)
     except (ValueError, TypeError, IndexError) as error:
-        raise explain(prim, args, params, error) from error
+        raise errors.explain(prim.name, args, params, error) from error
     result = wrap(face, out, None)
     if mask and prim.differentiable and is_grad_enabled():
         result._node = _record(prim, args, raw, params, out, mask)
@@ -229,100 +212,3 @@ def _alike(prim: Primitive, raw: list[Any], kind: Kind) -> bool:
     if not prim.elementwise:
         return False
     return all(a.shape == kind.shape and a.dtype is kind.dtype for a in raw)
-
-
-def _mixed(prim: Primitive) -> DtypeError:
-    return DtypeError(
-        f"{prim.name}() got a Scalar and a Tensor; they are two kinds of number and do not mix: "
-        "use tc.tensor(s.data) to continue with Tensors, or t.item() with Scalars"
-    )
-
-
-# --- dtypes ---------------------------------------------------------------------------------------
-
-_constants: dict[tuple[Any, Any], Any] = {}
-
-
-def constant(value: float, dtype: Any) -> Any:
-    """A read-only 0-d array for a Python number: NumPy takes it twice as fast as the number."""
-    key = (value, dtype)
-    found = _constants.get(key)
-    if found is None or value == 0:  # -0.0 and 0.0 are equal keys and different numbers
-        if len(_constants) > 4096:
-            _constants.clear()
-        found = np.asarray(value, dtype=dtype)
-        found.flags.writeable = False
-        _constants[key] = found
-    return found
-
-
-def promote(raw: list[Any], floating: bool = False) -> list[Any]:
-    """Bring arrays and Python numbers to one dtype, by PyTorch's rule.
-
-    bool < integer < floating; within a kind arrays with dimensions decide, then 0-d arrays, then
-    Python numbers; only a higher kind changes the result.
-    """
-    if len(raw) == 1 and (raw[0].dtype.kind == "f" or not floating):
-        return raw
-    dtype = result_dtype(raw)
-    if floating and dtype.kind != "f":
-        dtype = _default_dtype
-    return [
-        constant(a, dtype)
-        if isinstance(a, (float, int))
-        else (a if a.dtype == dtype else a.astype(dtype))
-        for a in raw
-    ]
-
-
-_KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
-
-
-def result_dtype(raw: Sequence[Any]) -> np.dtype[Any]:
-    """The dtype that PyTorch gives to an operation between these arrays and numbers."""
-    best: list[np.dtype[Any] | None] = [None, None, None]  # dimensioned, 0-d, numbers
-    for a in raw:
-        number = isinstance(a, (float, int)) and not isinstance(a, np.generic)
-        dtype = _number_dtype(a) if number else a.dtype
-        rank = 2 if number else int(a.ndim == 0)
-        best[rank] = dtype if best[rank] is None else _join(best[rank], dtype)
-    result = None
-    for dtype in best:
-        if dtype is not None and (result is None or _KINDS[dtype.kind] > _KINDS[result.kind]):
-            result = dtype
-    assert result is not None
-    return result
-
-
-def _number_dtype(number: float) -> np.dtype[Any]:
-    if isinstance(number, bool):
-        return np.dtype(bool)
-    return np.dtype("int64") if isinstance(number, int) else _default_dtype
-
-
-def _join(a: Any, b: Any) -> np.dtype[Any]:
-    ka, kb = _KINDS[a.kind], _KINDS[b.kind]
-    return np.promote_types(a, b) if ka == kb else (a if ka > kb else b)
-
-
-# --- errors ---------------------------------------------------------------------------------------
-
-
-def explain(
-    prim: Primitive, args: Sequence[Any], params: dict[str, Any], error: Exception
-) -> Exception:
-    """The error again, completed with the operation and what it was given."""
-    kind = type(error)
-    if kind in (ValueError, TypeError, IndexError):
-        kind = {ValueError: ShapeError, TypeError: DtypeError, IndexError: IndexError}[kind]
-    given = ", ".join(_describe(a) for a in args)
-    static = "".join(f", {k}={_describe(v)}" for k, v in params.items())
-    return kind(f"{prim.name}({given}{static}): {error}")
-
-
-def _describe(a: Any) -> str:
-    a = a._data if isinstance(a, Value) else a
-    if isinstance(a, (np.ndarray, np.generic)) or hasattr(a, "__array_interface__"):
-        return f"{a.dtype}{list(a.shape)}"
-    text = repr(a)
-    return text if len(text) <= 60 else text[:57] + "..."

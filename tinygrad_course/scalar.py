@@ -6,14 +6,13 @@ import operator
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from .errors import DtypeError, GradientError, ShapeError
-from .graph import SCALAR, Node, Value, accumulate, is_grad_enabled, tick, walk, wrap
+from . import errors
+from .errors import DtypeError, ShapeError
+from .graph import SCALAR, Node, Value, accumulate, walk, wrap
 from .methods import ScalarMethods
-from .ops import elementwise as ops
-from .primitive import Primitive, apply
-
-NUMBERS = (float, int)
-NOTHING = (None, None, None)
+from .modes import is_grad_enabled
+from .operators import NUMBERS, bind_scalar_operators
+from .primitive import Primitive
 
 
 class Scalar(ScalarMethods, Value):
@@ -57,7 +56,7 @@ class Scalar(ScalarMethods, Value):
     @property
     def data(self) -> float:
         """The number itself. Assigning to a leaf makes later backward passes through it raise."""
-        return self._data  # type: ignore[no-any-return]
+        return self._data
 
     @data.setter
     def data(self, value: float) -> None:
@@ -73,7 +72,7 @@ class Scalar(ScalarMethods, Value):
     @grad.setter
     def grad(self, value: float) -> None:
         if self._node is None:
-            raise GradientError("this Scalar is a constant (requires_grad=False): it has no grad")
+            raise errors.not_tracked("grad")
         self._node.grad = _number(value)
 
     def backward(
@@ -81,8 +80,8 @@ class Scalar(ScalarMethods, Value):
     ) -> None:
         """Add d(self)/d(leaf) · gradient to the `.grad` of every leaf (and inner Scalar)."""
         if self._node is None:
-            raise GradientError("backward() needs a value in a graph; this Scalar is a constant")
-        roots = [(self._node, self._seed(gradient, create_graph))]
+            raise errors.not_tracked("backward()")
+        roots = {self._node: self._seed(gradient, create_graph)}
         keep = retain_graph or create_graph
         accumulate(walk(roots, Scalar, create_graph=create_graph, retain_graph=keep), Scalar)
 
@@ -95,17 +94,17 @@ class Scalar(ScalarMethods, Value):
 
     def detach(self) -> Scalar:
         """The same number as a constant."""
-        return wrap(Scalar, self._data, None)  # type: ignore[no-any-return]
+        return wrap(Scalar, self._data, None)
 
     def item(self) -> float:
-        return self._data  # type: ignore[no-any-return]
+        return self._data
 
     def zero_grad(self) -> None:
         if self._node is not None:
             self._node.grad = 0.0
 
     def __float__(self) -> float:
-        return self._data  # type: ignore[no-any-return]
+        return self._data
 
     def __bool__(self) -> bool:
         return bool(self._data)
@@ -117,11 +116,6 @@ class Scalar(ScalarMethods, Value):
         made = "" if self.is_leaf or self._node is None else f", op={self._node.name}"
         return f"Scalar(data={self._data:g}, grad={float(self.grad):g}{made})"
 
-    def __pow__(self, other: Any) -> Any:
-        if isinstance(other, NUMBERS) and other == 2:
-            return self.square()
-        return _pow(self, other)
-
 
 def _number(value: Any) -> float:
     if isinstance(value, NUMBERS) or (
@@ -129,90 +123,6 @@ def _number(value: Any) -> float:
     ):
         return float(value)
     raise DtypeError(f"a Scalar holds one number, got {value!r} of type {type(value).__name__}")
-
-
-def _operator(prim: Primitive) -> Any:
-    """The operator method of a row of two numbers: `apply`, written out for speed."""
-    forward, new = prim.scalar, object.__new__
-    assert forward is not None
-    _, left_only, right_only, both = [prim.keeps[mask] for mask in range(4)]
-    reads = any(both)
-
-    def method(self: Scalar, other: Any) -> Any:
-        if type(other) is Scalar:
-            y, right = other._data, other._node
-        elif isinstance(other, NUMBERS):
-            y, right = float(other), None
-        else:
-            return apply(prim, (self, other), {}) if isinstance(other, Value) else NotImplemented
-        x, left = self._data, self._node
-        result = new(Scalar)
-        result._data = out = forward(x, y)
-        if (left is None and right is None) or not is_grad_enabled():
-            result._node = None
-            return result
-        result._node = node = new(Node)
-        node.prim = prim
-        node.parents = (left, right)
-        if reads:
-            if right is None:
-                o, a, b = left_only
-            else:
-                o, a, b = right_only if left is None else both
-            node.saved = (out if o else None, x if a else None, y if b else None)
-        else:
-            node.saved = NOTHING
-        node.kind = SCALAR
-        node.extra = None
-        node.seq = tick()
-        node.grad = 0.0
-        return result
-
-    return method
-
-
-def _function(prim: Primitive) -> Any:
-    """The method of a row of one number: `apply`, written out for speed."""
-    forward, new = prim.scalar, object.__new__
-    assert forward is not None
-    keep_out, keep_x = prim.keeps[1]
-
-    def method(self: Scalar) -> Scalar:
-        x, parent = self._data, self._node
-        result = new(Scalar)
-        result._data = out = forward(x)
-        result._node = node = None
-        if parent is not None and is_grad_enabled():
-            result._node = node = new(Node)
-            node.prim = prim
-            node.parents = (parent,)
-            node.saved = (out if keep_out else None, x if keep_x else None)
-            node.kind = SCALAR
-            node.extra = None
-            node.seq = tick()
-            node.grad = 0.0
-        return result
-
-    return method
-
-
-def _reflected(prim: Primitive) -> Any:
-    def method(self: Scalar, other: Any) -> Any:
-        return apply(prim, (other, self), {}) if isinstance(other, NUMBERS) else NotImplemented
-
-    return method
-
-
-def _compare(forward: Any) -> Any:
-    def method(self: Scalar, other: Any) -> Any:
-        if isinstance(other, (Scalar, *NUMBERS)):
-            return forward(self._data, float(other))
-        return NotImplemented
-
-    return method
-
-
-_pow = _operator(ops.pow)
 
 
 def dot(ws: Sequence[Any], xs: Sequence[Any]) -> Any:
@@ -264,22 +174,5 @@ class _Dot(Primitive):
 _dot = _Dot("dot_scalars", "Σ wᵢ xᵢ", operator.mul, joint=operator.mul)
 
 
-def _bind_operators() -> None:
-    rows = {"add": ops.add, "sub": ops.sub, "mul": ops.mul, "truediv": ops.div}
-    for name, prim in rows.items():
-        method = _operator(prim)
-        setattr(Scalar, f"__{name}__", method)
-        setattr(Scalar, f"__r{name}__", method if name in ("add", "mul") else _reflected(prim))
-    setattr(Scalar, "__rpow__", _reflected(ops.pow))  # noqa: B010 (the stub declares it)
-    for name in ("eq", "ne", "lt", "le", "gt", "ge"):
-        setattr(Scalar, f"__{name}__", _compare(getattr(operator, name)))
-    for name, row in vars(ops).items():
-        if isinstance(row, Primitive) and row.rules and len(row.rules) == 1 and row.name == name:
-            setattr(Scalar, name, _function(row))
-    setattr(Scalar, "__neg__", _function(ops.neg))  # noqa: B010
-    setattr(Scalar, "__abs__", _function(ops.abs))  # noqa: B010
-    setattr(Scalar, "__pos__", lambda self: self)  # noqa: B010
-
-
 Scalar._face = Scalar
-_bind_operators()
+bind_scalar_operators(Scalar)
