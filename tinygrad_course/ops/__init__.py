@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import elementwise, index, linalg, reduce, shape, window
+from . import elementwise, index, linalg, loss, reduce, shape, special, window
 
-__all__ = ["elementwise", "index", "linalg", "reduce", "shape", "window"]
+__all__ = ["elementwise", "index", "linalg", "loss", "reduce", "shape", "special", "window"]
