@@ -1,0 +1,254 @@
+"""Optimisers against PyTorch, step by step; parameter groups, state, flat arrays, errors."""
+
+import copy
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_course as tc
+from tinygrad_course import nn, optim
+from tinygrad_course.errors import DtypeError, GradientError, OptionError, ShapeError
+from tinygrad_course.optim.flat import BLOCK
+
+relaxed = settings(deadline=None, max_examples=40)
+SMALL = [(3, 4), (5,), (2, 3, 2), ()]
+LARGE = [(3,), (BLOCK + 5,), (7, 5), (3, BLOCK), (BLOCK // 2,), (BLOCK // 2 + 9,), (2,)]
+AGREE = {"float64": 1e-9, "float32": 1e-4}
+
+
+@st.composite
+def recipes(draw):
+    """The name of an optimiser, and options."""
+    name = draw(st.sampled_from(["SGD", "Adam", "AdamW"]))
+    options = {
+        "lr": draw(st.sampled_from([1e-3, 0.1])),
+        "weight_decay": draw(st.sampled_from([0.0, 0.1])),
+        "maximize": draw(st.booleans()),
+    }
+    if name == "SGD":
+        options["momentum"] = draw(st.sampled_from([0.0, 0.5, 0.9]))
+        options["nesterov"] = options["momentum"] > 0 and draw(st.booleans())
+        if not options["nesterov"]:
+            options["dampening"] = draw(st.sampled_from([0.0, 0.3]))
+    else:
+        options["betas"] = draw(st.sampled_from([(0.9, 0.999), (0.0, 0.5), (0.5, 0.9)]))
+        options["eps"] = draw(st.sampled_from([1e-8, 1e-3]))
+        options["amsgrad"] = draw(st.booleans())
+    return name, options
+
+
+def race(name, options, shapes, dtype, steps, seed, missing):
+    """Both optimisers on the same gradients, some of them left out; the largest difference."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(seed)
+    start = [rng.normal(size=s).astype(dtype) for s in shapes]
+    ours = [tc.tensor(v, requires_grad=True) for v in start]
+    theirs = [torch.tensor(v, requires_grad=True) for v in start]
+    a, b = getattr(optim, name)(ours, **options), getattr(torch.optim, name)(theirs, **options)
+    worst = 0.0
+    for _ in range(steps):
+        for p, q in zip(ours, theirs, strict=True):
+            g = rng.normal(size=p.shape).astype(dtype)
+            gone = rng.random() < missing
+            p.grad = None if gone else tc.tensor(g)
+            q.grad = None if gone else torch.tensor(g)
+        a.step()
+        b.step()
+        for p, q in zip(ours, theirs, strict=True):
+            worst = max(worst, np.abs(p.detach().numpy() - q.detach().numpy()).max())
+    return worst
+
+
+@relaxed
+@given(recipes(), st.sampled_from(["float64", "float32"]), st.integers(0, 999),
+       st.sampled_from([0.0, 0.3]))  # fmt: skip
+def test_twenty_steps_are_pytorchs(recipe, dtype, seed, missing):
+    assert race(*recipe, SMALL, dtype, 20, seed, missing) < AGREE[dtype]
+
+
+@settings(deadline=None, max_examples=12)
+@given(recipes(), st.sampled_from(["float64", "float32"]), st.integers(0, 999),
+       st.sampled_from([0.0, 0.3]))  # fmt: skip
+def test_the_kernels_too(recipe, dtype, seed, missing):
+    assert race(*recipe, LARGE, dtype, 5, seed, missing) < AGREE[dtype]
+
+
+@relaxed
+@given(recipes(), st.integers(0, 999))
+def test_state_moves_to_another_optimiser_and_from_pytorch(recipe, seed):
+    torch = pytest.importorskip("torch")
+    name, options = recipe
+    rng = np.random.default_rng(seed)
+    start = [rng.normal(size=s) for s in SMALL]
+    theirs = [torch.tensor(v, requires_grad=True) for v in start]
+    b = getattr(torch.optim, name)(theirs, **options)
+    for _ in range(3):
+        for q in theirs[1:]:
+            q.grad = torch.tensor(rng.normal(size=tuple(q.shape)))
+        b.step()
+    ours = [tc.tensor(q.detach().numpy(), requires_grad=True) for q in theirs]
+    a = getattr(optim, name)(ours, lr=7.0)
+    a.load_state_dict(b.state_dict())
+    third = [tc.tensor(p.detach().numpy(), requires_grad=True) for p in ours]
+    c = getattr(optim, name)(third, lr=7.0)
+    c.load_state_dict(copy.deepcopy(a.state_dict()))
+    assert c.param_groups[0]["lr"] == options["lr"]
+    for p, q, r in zip(ours, theirs, third, strict=True):
+        g = rng.normal(size=p.shape)
+        p.grad, q.grad, r.grad = tc.tensor(g), torch.tensor(g), tc.tensor(g)
+    a.step(), b.step(), c.step()
+    for p, q, r in zip(ours, theirs, third, strict=True):
+        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), atol=1e-9)
+        assert (p == r).all()
+
+
+def test_parameters_are_views_of_one_array_and_stay_so():
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    opt = optim.Adam(net.parameters(), lr=0.1)
+    base = net[0].weight._data.base
+    assert all(p._data.base is base for p in net.parameters())
+    assert base.size == 13
+    net.load_state_dict({k: v.numpy() * 0 + 2 for k, v in net.state_dict().items()})
+    assert (base == 2).all()
+    net[0].weight.data = tc.ones(3, 2)  # somebody gives it an array of its own
+    for p in net.parameters():
+        p.grad = tc.ones_like(p)
+    opt.step()
+    assert all(p._data.base is base for p in net.parameters())
+    np.testing.assert_allclose(net[0].weight.detach().numpy(), 0.9, atol=1e-6)
+    net[0].weight.data = tc.ones(5)
+    with pytest.raises(ShapeError, match="new optimiser"):
+        opt.step()
+
+
+def test_two_optimisers_may_share_parameters():
+    w = tc.tensor([1.0, 2.0], requires_grad=True)
+    a, b = optim.SGD([w], lr=1.0), optim.SGD([w], lr=0.1)
+    w.grad = tc.ones(2)
+    a.step(), b.step(), a.step()
+    np.testing.assert_allclose(w.detach().numpy(), [-1.1, -0.1], rtol=1e-6)
+
+
+def test_a_model_may_change_its_dtype_between_steps():
+    net = nn.Linear(2, 2)
+    opt = optim.Adam(net.parameters(), lr=0.1)
+    for dtype in (tc.float32, tc.float64, tc.float32):
+        net.to(dtype)
+        for p in net.parameters():
+            p.grad = tc.ones_like(p)
+        opt.step()
+    assert opt.state[net.bias]["step"] == 3
+    assert opt.state[net.bias]["exp_avg"].dtype == tc.float32
+
+
+def test_a_step_makes_older_graphs_raise():
+    w = tc.tensor([1.0, 2.0], requires_grad=True)
+    opt = optim.SGD([w], lr=0.1)
+    loss = (w * w).sum()
+    loss.backward(retain_graph=True)
+    opt.step()
+    with pytest.raises(GradientError, match="written into"):
+        loss.backward()
+
+
+def test_groups_have_options_of_their_own():
+    a, b = nn.Parameter([1.0]), nn.Parameter([1.0])
+    opt = optim.SGD([{"params": a}, {"params": [b], "lr": 0.5}], lr=0.1)
+    a.grad, b.grad = tc.ones(1), tc.ones(1)
+    opt.step()
+    np.testing.assert_allclose([a.item(), b.item()], [0.9, 0.5], rtol=1e-6)
+    opt.param_groups[0]["lr"] = 0.4
+    opt.step()
+    np.testing.assert_allclose([a.item(), b.item()], [0.5, 0.0], rtol=1e-6)
+    c = nn.Parameter([1.0])
+    opt.add_param_group({"params": [c], "momentum": 0.9})
+    assert opt.param_groups[2]["momentum"] == 0.9
+    assert "lr=0.4" in repr(opt)
+
+
+def test_frozen_parameters_wait():
+    a, b = nn.Parameter([1.0]), nn.Parameter([1.0], requires_grad=False)
+    opt = optim.Adam([a, b], lr=0.1)
+    a.grad = tc.ones(1)
+    opt.step()
+    assert b.item() == 1
+    b.requires_grad_()
+    a.grad, b.grad = None, tc.ones(1)
+    opt.step()
+    np.testing.assert_allclose([a.item(), b.item()], [0.9, 0.9], rtol=1e-6)
+
+
+def test_closure_and_zero_grad():
+    w = tc.tensor([2.0], requires_grad=True)
+    opt = optim.SGD([("weight", w)], lr=0.1)
+
+    def closure():
+        opt.zero_grad()
+        loss = (w * w).sum()
+        loss.backward()
+        return loss
+
+    with tc.no_grad():
+        assert opt.step(closure).item() == 4
+    np.testing.assert_allclose(w.detach().numpy(), [1.6], rtol=1e-6)
+    opt.zero_grad(set_to_none=False)
+    assert w.grad.item() == 0
+    opt.zero_grad()
+    assert w.grad is None
+
+
+def test_momentum_may_be_turned_on_later():
+    w = tc.tensor([1.0], requires_grad=True)
+    opt = optim.SGD([w], lr=1.0)
+    w.grad = tc.tensor([0.5])
+    opt.step()
+    assert opt.state == {}
+    opt.param_groups[0]["momentum"] = 0.5
+    opt.step()
+    opt.step()
+    assert w.item() == 1 - 0.5 - 0.5 - 0.75
+
+
+def w():
+    return tc.tensor([1.0], requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "text"),
+    [
+        (lambda: optim.SGD([]), OptionError, "empty list"),
+        (lambda: optim.SGD([{"params": []}]), OptionError, "group is empty"),
+        (lambda: optim.SGD(w()), DtypeError, r"write \[p\]"),
+        (lambda: optim.SGD([3.0]), DtypeError, "got float"),
+        (lambda: optim.SGD([w() * 2]), GradientError, "result of mul"),
+        (lambda: optim.SGD([tc.tensor([1.0])]), GradientError, "nothing to learn"),
+        (lambda: optim.SGD([tc.tensor([1])]), DtypeError, "int64"),
+        (lambda: optim.SGD([w()] * 2), OptionError, "twice"),
+        (lambda: optim.SGD([w()], lr=-1.0), OptionError, "SGD: lr must not be negative, got -1"),
+        (lambda: optim.SGD([w()], momentum=-1.0), OptionError, "momentum"),
+        (lambda: optim.SGD([w()], nesterov=True), OptionError, "nesterov"),
+        (lambda: optim.AdamW([w()], weight_decay=-1.0), OptionError, "AdamW: weight_decay"),
+        (lambda: optim.Adam([w()], betas=(0.9, 1.0)), OptionError, "betas"),
+        (lambda: optim.Adam([w()], eps=-1.0), OptionError, "eps"),
+        (lambda: optim.Adam([{"params": [w()], "lrr": 1.0}]), OptionError, "no option 'lrr'"),
+        (lambda: optim.Adam([{"lr": 1.0}]), OptionError, "needs 'params'"),
+        (lambda: optim.Adam([w()], foreach=True), TypeError, "foreach"),
+    ],
+)
+def test_errors(make, kind, text):
+    with pytest.raises(kind, match=text):
+        make()
+
+
+def test_a_state_that_does_not_fit_changes_nothing():
+    a, b = optim.Adam([w(), w()]), optim.Adam([w()])
+    with pytest.raises(OptionError, match=r"\[2\] parameters.*\[1\]"):
+        b.load_state_dict(a.state_dict())
+    state = b.state_dict()
+    state["state"] = {0: {"step": 1, "exp_avg": np.ones(4)}}
+    state["param_groups"][0]["lr"] = 5.0
+    with pytest.raises(ShapeError, match="exp_avg has shape"):
+        b.load_state_dict(state)
+    assert b.param_groups[0]["lr"] == 1e-3

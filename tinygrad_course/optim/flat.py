@@ -1,0 +1,125 @@
+"""One array for many parameters: what lets an optimiser update a whole model in a few passes.
+
+The parameters of a group are laid one after the other into a flat array, and each parameter's own
+array becomes a view of its place there. Gradients are gathered into a second flat array, and the
+optimiser's memory (momentum, averages) has the same layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..tensor import Tensor
+
+BLOCK = 16384  # elements worked on at a time, so that a block stays in the processor's cache
+
+
+class Flat:
+    """Parameters of one dtype in one array, with everything an optimiser remembers about them.
+
+    `steps` counts each parameter's updates; one without a gradient is not updated.
+    """
+
+    def __init__(self, params: Sequence[Tensor]) -> None:
+        self.params = list(params)
+        self.shapes = [p.shape for p in self.params]
+        self.dtype = self.params[0].dtype
+        ends = np.cumsum([p.numel() for p in self.params]).tolist()
+        self.spans = [*zip([0, *ends[:-1]], ends, strict=True)]
+        self.steps = [0] * len(self.params)
+        self.data = np.empty(ends[-1], self.dtype)
+        self.grad = np.zeros(ends[-1], self.dtype)
+        self.state: dict[str, Any] = {}
+        self.views = self._views(self.data)
+        self._grads = self._views(self.grad)
+        self._adopt()
+
+    def _views(self, flat: Any) -> list[Any]:
+        return [
+            flat[a:b].reshape(shape) for (a, b), shape in zip(self.spans, self.shapes, strict=True)
+        ]
+
+    def fits(self) -> bool:
+        """Whether all parameters still have the dtype that they were laid out with."""
+        return all(p.dtype == self.dtype for p in self.params)
+
+    def _adopt(self) -> None:
+        """Make each parameter's array a view again, should somebody have given it another one."""
+        for p, view in zip(self.params, self.views, strict=True):
+            if p._data is not view:
+                if p._data.shape != view.shape:
+                    raise ShapeError(
+                        f"a parameter of shape {view.shape} now has shape {p.shape}; make a new "
+                        "optimiser for it"
+                    )
+                view[...] = p._data
+                p._data = view
+
+    def runs(self, count: bool) -> list[tuple[int, int, int, Any]]:
+        """Stretches of neighbours with a gradient and equal step counts.
+
+        Each is (start, end, how often they were updated, this time included, their gradients).
+        Small gradients are gathered, a large one is taken where it is. Without `count` nobody
+        counts.
+        """
+        self._adopt()
+        found: list[tuple[int, int, int, bool]] = []
+        apart: dict[int, Any] = {}
+        for i, p in enumerate(self.params):
+            grad = p.grad
+            if grad is None:
+                continue
+            self.steps[i] += count
+            (start, end), step = self.spans[i], self.steps[i]
+            large = end - start > BLOCK and grad._data.flags.c_contiguous
+            if large:
+                apart[start] = grad._data.reshape(-1)
+            else:
+                self._grads[i][...] = grad._data
+            if not large and found and found[-1][1:] == (start, step, False):
+                start = found.pop()[0]
+            found.append((start, end, step, large))
+            p._node.touch()  # type: ignore[union-attr]
+        return [
+            (start, end, step, apart[start] if large else self.grad[start:end])
+            for start, end, step, large in found
+        ]
+
+    def memory(self, name: str) -> Any:
+        """The flat array of this name, of zeros when first asked for."""
+        if name not in self.state:
+            self.state[name] = np.zeros_like(self.data)
+        return self.state[name]
+
+    def forget(self) -> None:
+        """Back to before the first step."""
+        self.steps = [0] * len(self.params)
+        self.state = {}
+
+    # --- one parameter's part, as PyTorch names it ---
+
+    def part(self, i: int) -> dict[str, Any]:
+        """What is remembered of parameter `i`, as Tensors; empty before its first update."""
+        if not self.steps[i]:
+            return {}
+        a, b = self.spans[i]
+        memory = {n: Tensor(flat[a:b].reshape(self.shapes[i])) for n, flat in self.state.items()}
+        return {"step": self.steps[i], **memory}
+
+    def set_part(self, i: int, part: dict[str, Any]) -> None:
+        """Take over what was remembered of parameter `i`."""
+        a, b = self.spans[i]
+        self.steps[i] = int(part["step"])
+        for name, value in part.items():
+            if name != "step" and value is not None:
+                self.memory(name)[a:b] = np.asarray(value).reshape(-1)
+
+
+def blocks(size: int) -> Iterator[slice]:
+    """The range in pieces of at most `BLOCK` elements."""
+    for first in range(0, size, BLOCK):
+        yield slice(first, min(first + BLOCK, size))
