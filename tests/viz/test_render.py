@@ -1,0 +1,151 @@
+"""Pictures from DOT text: with a system Graphviz, with pygraphviz alone, and with neither."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from tinygrad_course_viz import RenderError, draw_graph
+from tinygrad_course_viz.__main__ import main
+from tinygrad_course_viz.render import render
+
+from tinygrad_course import Scalar
+from tinygrad_course.errors import OptionError
+
+from . import graphs
+
+MAGIC = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph", "txt": b"6 oper"}
+
+
+def program(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """A `dot` of our own on an otherwise empty PATH."""
+    path = folder / "dot"
+    path.write_text(f"#!{sys.executable}\nimport sys, time\n{body}\n", encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+@pytest.mark.usefixtures("no_programs")
+@pytest.mark.parametrize("form", MAGIC)
+def test_every_format_without_a_system_graphviz(form: str, tmp_path: Path) -> None:
+    pytest.importorskip("pygraphviz")
+    path = draw_graph(*graphs.neuron()).save(tmp_path / f"graph.{form.upper()}")
+    assert path.read_bytes().startswith(MAGIC[form])
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.usefixtures("no_programs", "no_pygraphviz")
+def test_neither_renderer(tmp_path: Path) -> None:
+    drawing = draw_graph(*graphs.neuron())
+    with pytest.raises(RenderError, match=r"pip install 'tinygrad_course\[viz\]'.*apt install"):
+        drawing.save(tmp_path / "graph.svg")
+    assert not list(tmp_path.iterdir())
+    drawing.save(tmp_path / "graph.dot")
+    drawing.save(tmp_path / "graph.txt")
+    shown = drawing._repr_mimebundle_()
+    assert list(shown) == ["text/plain"]
+    assert "no picture" in shown["text/plain"]
+    assert drawing._repr_svg_() is None
+
+
+def test_the_system_program_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, monkeypatch, "print(sys.argv[1], sys.stdin.buffer.read().decode('utf-8'))")
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
+    assert render("digraph { a [label=λ] }", "png").decode() == "-Tpng digraph { a [label=λ] }\n"
+
+
+def test_a_program_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, monkeypatch, "sys.exit('out of paper')")
+    with pytest.raises(RenderError, match="status 1: out of paper"):
+        render("digraph {}")
+
+
+def test_a_program_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, monkeypatch, "time.sleep(30)")
+    with pytest.raises(RenderError, match="longer than"):
+        render("digraph {}", seconds=0.3)
+
+
+@pytest.mark.usefixtures("no_programs")
+def test_broken_dot_text(capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pygraphviz")
+    with pytest.raises(RenderError, match="could not draw"):
+        render("digraph { a -> ")
+
+
+def test_a_notebook_shows_svg() -> None:
+    pytest.importorskip("pygraphviz")
+    shown = draw_graph(*graphs.neuron())._repr_mimebundle_()
+    assert shown["image/svg+xml"].startswith("<svg")
+    assert shown["text/plain"].startswith("6 operations")
+
+
+def test_a_suffix_must_be_known(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"\.svg, \.png, \.pdf, \.dot, \.txt"):
+        draw_graph(Scalar(1.0) * 2.0).save(tmp_path / "graph.gif")
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"cannot save the drawing.*graph\.txt"):
+        draw_graph(Scalar(1.0) * 2.0).save(tmp_path / "nowhere" / "graph.txt")
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+SCRIPT = """
+import tinygrad_course as tc
+x = tc.Scalar(2.0)
+def main():
+    return x * x, {"side": x}
+def both():
+    return [x.sin(), x.cos()]
+if __name__ == "__main__":
+    raise SystemExit("the script must not train")
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> str:
+    path = tmp_path / "square.py"
+    path.write_text(SCRIPT, encoding="utf-8")
+    return str(path)
+
+
+def test_the_command_prints_and_saves(script: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([script]) == 0
+    assert "#0 side; value 2" in capsys.readouterr().out
+    assert main([f"{script}:both"]) == 0
+    assert "output 1" in capsys.readouterr().out
+    out = Path(script).with_suffix(".dot")
+    assert main([f"{script}:x", "-o", str(out)]) == 0
+    assert out.read_text(encoding="utf-8").startswith("digraph")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere.py"], "no such file"),
+        (["SCRIPT:area"], "it has: both, main, tc, x"),
+        (["SCRIPT", "-o", "graph.gif"], "suffix"),
+        (["SCRIPT", "--budget", "0"], "budget"),
+    ],
+)
+def test_the_command_explains(
+    arguments: list[str], said: str, script: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([a.replace("SCRIPT", script) for a in arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_readme_shows_what_its_code_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pygraphviz")
+    readme = (Path(__file__).parents[2] / "viz" / "README.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(readme.split("```python\n")[1].split("```")[0], {})
+    assert (tmp_path / "neuron.svg").exists()
+    shown = next(block for block in readme.split("```\n") if block.startswith("5 operations"))
+    assert capsys.readouterr().out.strip() == shown.strip()

@@ -1,0 +1,353 @@
+"""Records folded into a picture small enough to read.
+
+A folding says for each record which box it is drawn in. They are tried from the one that hides
+least to the one that always fits, and the first that fits the budget is drawn:
+
+* nothing is hidden;
+* `repeats`: a block that occurs several times in a row is drawn once; what one copy hands to the
+  next enters it at the top;
+* `chains`: a run of operations that feed only each other becomes one box;
+* both;
+* `spans`: so many consecutive operations to a box.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .walk import Graph, Record
+
+SPANS = 40  # boxes of consecutive operations say little: few are enough
+LINKS_PER_BOX = 4  # more than these on average, and the layout takes minutes
+PARALLEL = 4  # so many edges between two boxes are drawn; more become one
+
+Tokens = np.ndarray[Any, Any]
+
+
+@dataclass(slots=True)
+class Block:
+    """Boxes that stand for `times` copies of themselves, one after another."""
+
+    keys: list[int]
+    times: int
+
+
+@dataclass(slots=True)
+class Folding:
+    """Where each record is drawn.
+
+    `inner`: the key of each record's box before repeats were folded. `fold`: the key that stands
+    for such a key in the picture, if not itself. `copy`: the block of such a key, and which of its
+    copies it belongs to. `members`: the records of a box that holds several operations.
+    """
+
+    inner: list[int]
+    members: dict[int, Sequence[int]] = field(default_factory=dict)
+    fold: dict[int, int] = field(default_factory=dict)
+    copy: dict[int, tuple[int, int]] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
+
+    def inner_keys(self) -> list[int]:
+        """The boxes before repeats are folded, parents before children."""
+        return sorted(set(self.inner))
+
+    def boxes(self) -> list[int]:
+        """The boxes of the picture, parents before children."""
+        return [key for key in self.inner_keys() if self.fold.get(key, key) == key]
+
+
+@dataclass(slots=True)
+class Link:
+    """Edges between two boxes: of which operands, over which axes summed on the way back.
+
+    `loop`: from one copy of a block to the next.
+    """
+
+    source: int
+    target: int
+    places: list[int]
+    sums: tuple[int, ...]
+    slope: float | None
+    loop: bool
+    count: int = 1
+
+
+@dataclass(slots=True)
+class Picture:
+    """What is drawn: the boxes by key, the links, and how many nodes a box hides, and which."""
+
+    records: dict[int, Record]
+    operands: dict[int, list[int | None]]
+    uses: dict[int, int]
+    links: list[Link]
+    members: dict[int, tuple[int, str]]
+    blocks: list[Block]
+    operations: int
+    leaves: int
+    nbytes: int
+    freed: bool
+
+    @property
+    def hidden(self) -> int:
+        """How many nodes of the graph are not drawn as themselves."""
+        return self.operations + self.leaves - len(self.records) + len(self.members)
+
+
+def picture(graph: Graph, budget: int) -> Picture:
+    """The graph in at most `budget` boxes, or all of it if it is that small."""
+    for folding in _foldings(graph, budget):
+        if len(folding.boxes()) <= budget:
+            drawn = _drawn(graph, folding)
+            if len(drawn.links) <= LINKS_PER_BOX * budget:
+                return drawn
+    raise AssertionError("one span always fits")
+
+
+def _foldings(graph: Graph, budget: int) -> Iterator[Folding]:
+    plain = Folding(list(range(len(graph))))
+    yield plain
+    yield repeats(graph, plain, budget)
+    chained = chains(graph)
+    yield chained
+    yield repeats(graph, chained, budget)
+    yield spans(graph, budget)
+
+
+# --- foldings -------------------------------------------------------------------------------------
+
+
+def chains(graph: Graph) -> Folding:
+    """Runs in which each operation feeds only the next, and the next takes only it from the graph.
+
+    A box is keyed by its last operation, so that keys stay in order.
+    """
+    ops, only = graph.ops, _only_users(graph)
+    inner = list(range(len(graph)))
+    members: dict[int, list[int]] = {}
+    for i, parents in enumerate(graph.parents):
+        sources = {p for p in parents if p is not None}
+        source = sources.pop() if len(sources) == 1 else None
+        if source is None or only[source] != i or not ops[source]:
+            continue
+        run = members.pop(source, None) or [source]
+        run.append(i)
+        members[i] = run
+    for key, run in members.items():
+        for i in run:
+            inner[i] = key
+    return Folding(inner, dict(members))
+
+
+def _only_users(graph: Graph) -> list[int]:
+    """For each record the one record that uses it: -1 for none, -2 for several or an output."""
+    only = [-1] * len(graph)
+    for i, parents in enumerate(graph.parents):
+        for p in parents:
+            if p is not None and only[p] != i:
+                only[p] = i if only[p] == -1 else -2
+    for i in graph.outputs:
+        only[i] = -2
+    return only
+
+
+def repeats(graph: Graph, base: Folding, budget: int) -> Folding:
+    """Blocks of operations that occur several times in a row, folded onto their first copy."""
+    keys = [key for key in base.inner_keys() if graph.ops[key]]
+    found = _tandems(_tokens(graph, base, keys), budget)
+    folding = Folding(base.inner, base.members)
+    for at, (start, period, times) in enumerate(sorted(found)):
+        for j in range(period * times):
+            key = keys[start + j]
+            folding.copy[key] = (at, j // period)
+            folding.fold[key] = keys[start + j % period]
+        folding.blocks.append(Block(keys[start : start + period], times))
+    _fold_leaves(graph, folding)
+    return folding
+
+
+def _tokens(graph: Graph, base: Folding, keys: list[int]) -> Tokens:
+    """A number for each box; equal where the boxes do the same with equal shapes."""
+    seen: dict[object, int] = {}
+    tokens = []
+    for key in keys:
+        run = base.members.get(key)
+        what = graph.alike[key] if run is None else tuple([graph.alike[i] for i in run])
+        tokens.append(seen.setdefault((what, key in graph.outputs), len(seen)))
+    return np.array(tokens, dtype=np.min_scalar_type(len(seen)))
+
+
+def _tandems(tokens: Tokens, budget: int) -> list[tuple[int, int, int]]:
+    """(start, period, times) of stretches that repeat, the ones that hide most first.
+
+    Only blocks of at most `budget` boxes are of use. Nothing is found where even the best could
+    not bring the picture within it: `budget` stretches must hide all but `budget` boxes.
+    """
+    n = len(tokens)
+    periods = range(1, min(n // 2, budget) + 1)
+    if not any(_may_repeat(tokens, period, (n - budget) // budget) for period in periods):
+        return []
+    candidates: list[tuple[int, int, int, int]] = []
+    for period in periods:
+        starts, lengths = _runs(tokens[:-period] == tokens[period:])
+        hides = lengths // period * period
+        for i in np.argsort(-hides, kind="stable")[:64]:
+            if hides[i]:
+                times = int(lengths[i]) // period + 1
+                candidates.append((-int(hides[i]), period, int(starts[i]), times))
+    chosen: list[tuple[int, int, int]] = []
+    taken = np.zeros(n, bool)
+    for _, period, start, times in sorted(candidates):
+        stretch = slice(start, start + period * times)
+        if not taken[stretch].any():
+            taken[stretch] = True
+            chosen.append((start, period, times))
+    return chosen
+
+
+def _may_repeat(tokens: Tokens, period: int, least: int) -> bool:
+    """Whether at least so many tokens in a row can equal those a period later: by a sample."""
+    step = max(least // 8, 1)
+    _, lengths = _runs(tokens[:-period:step] == tokens[period::step])
+    return bool(lengths.max() >= min(least // step - 1, 7))
+
+
+def _runs(same: np.ndarray[Any, Any]) -> tuple[Tokens, Tokens]:
+    """Where runs of True start, and how long they are; some are empty."""
+    breaks = np.concatenate(([-1], np.flatnonzero(~same), [len(same)]))
+    return breaks[:-1] + 1, np.diff(breaks) - 1
+
+
+def _fold_leaves(graph: Graph, folding: Folding) -> None:
+    """Leaves that each copy of a block has of its own are folded onto those of the first copy."""
+    home: dict[int, tuple[int, int] | None] = {}  # None: used outside a block, or by several copies
+    uses: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for i, parents in enumerate(graph.parents):
+        for place, p in enumerate(parents):
+            if p is not None and not graph.ops[p]:
+                here = folding.copy.get(folding.inner[i])
+                if home.setdefault(p, here) != here or p in graph.outputs:
+                    home[p] = None
+                elif here is not None:
+                    uses[p].append((folding.fold[folding.inner[i]], place))
+    alike: dict[object, list[tuple[int, int, int]]] = defaultdict(list)
+    for leaf, where in home.items():
+        if where is not None:
+            alike[(where[0], graph.alike[leaf], *uses[leaf])].append((where[1], leaf, where[0]))
+    for found in alike.values():
+        block = folding.blocks[found[0][2]]
+        if [copy for copy, _, _ in found] == list(range(block.times)):
+            block.keys.append(found[0][1])
+            for copy, leaf, at in found:
+                folding.fold[leaf], folding.copy[leaf] = found[0][1], (at, copy)
+
+
+def spans(graph: Graph, budget: int) -> Folding:
+    """Consecutive nodes, so many to a box that boxes and links are few enough."""
+    n = len(graph)
+    pairs = [(p, i) for i, parents in enumerate(graph.parents) for p in parents if p is not None]
+    ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    boxes = min(budget, SPANS)
+    while True:
+        width = -(-n // boxes)
+        links = np.unique(ends // width, axis=0)
+        if boxes == 1 or np.count_nonzero(links[:, 0] != links[:, 1]) <= LINKS_PER_BOX * boxes:
+            break
+        boxes //= 2
+    inner = [min(i // width * width + width, n) - 1 for i in range(n)]
+    members: dict[int, Sequence[int]] = {
+        min(start + width, n) - 1: range(start, min(start + width, n))
+        for start in range(0, n, width)
+    }
+    return Folding(inner, members if width > 1 else {})
+
+
+# --- the picture ----------------------------------------------------------------------------------
+
+
+def _drawn(graph: Graph, folding: Folding) -> Picture:
+    boxes = folding.boxes()
+    leaves = graph.ops.count("")
+    uses = Counter(p for parents in graph.parents for p in parents if p is not None)
+    return Picture(
+        records={key: graph.record(key) for key in boxes},
+        operands={key: _operands(graph, folding, key) for key in boxes},
+        uses={key: uses[key] for key in boxes},
+        links=_links(graph, folding),
+        members={
+            key: (len(folding.members[key]), _listed(graph, folding.members[key]))
+            for key in boxes
+            if key in folding.members
+        },
+        blocks=[Block(sorted(b.keys), b.times) for b in folding.blocks],
+        operations=len(graph) - leaves,
+        leaves=leaves,
+        nbytes=graph.nbytes,
+        freed=graph.freed,
+    )
+
+
+def _operands(graph: Graph, folding: Folding, key: int) -> list[int | None]:
+    """The boxes that feed a box, in operand order; for a box of several operations, each once."""
+    inside = folding.members.get(key)
+    if inside is None:
+        inner = [None if p is None else folding.inner[p] for p in graph.parents[key]]
+        return [None if i is None else folding.fold.get(i, i) for i in inner]
+    sources = (folding.inner[p] for i in inside for p in graph.parents[i] if p is not None)
+    return list(dict.fromkeys(folding.fold.get(s, s) for s in sources if s != key))
+
+
+def _links(graph: Graph, folding: Folding) -> list[Link]:
+    """The edges between boxes, each once: copies of a block have the same ones."""
+    inner, fold, copy = folding.inner, folding.fold, folding.copy
+    links: dict[tuple[int, int, bool, int], Link] = {}
+    for i, parents in enumerate(graph.parents):
+        into = inner[i]
+        target, there, many = fold.get(into, into), copy.get(into), into in folding.members
+        for place, p in enumerate(parents):
+            if p is None or inner[p] == into:
+                continue
+            here = copy.get(inner[p])
+            loop = here is not None and there is not None and here[0] == there[0] and here != there
+            key = (fold.get(inner[p], inner[p]), target, loop, -1 if many else place)
+            if key not in links:
+                links[key] = Link(*key[:2], [] if many else [place], (), None, loop)
+                if not many:
+                    _measure(links[key], graph, i, place)
+    return _merged(links)
+
+
+def _measure(link: Link, graph: Graph, i: int, place: int) -> None:
+    record = graph.record(i)
+    link.sums = record.sums[place] if record.sums else ()
+    link.slope = record.slopes[place] if record.slopes and not link.loop else None
+
+
+def _merged(links: dict[tuple[int, int, bool, int], Link]) -> list[Link]:
+    """Many edges between the same two boxes made into one."""
+    between = Counter(key[:3] for key in links)
+    merged: dict[object, Link] = {}
+    for key, link in links.items():
+        into = merged.setdefault(key[:3] if between[key[:3]] > PARALLEL else key, link)
+        if into is not link:
+            into.places += link.places
+            into.count += 1
+            into.slope = None
+    return list(merged.values())
+
+
+def _listed(graph: Graph, members: Sequence[int]) -> str:
+    """What a box of several operations holds: `mul ×3, add ×2, 4 leaves`."""
+    ops = Counter(graph.ops[i] for i in members)
+    ends = [graph.outputs[i] for i in members[:-1] if i in graph.outputs]
+    leaves = ops.pop("", 0)
+    parts = [name if n == 1 else f"{name} ×{n:,}" for name, n in ops.most_common(4)]
+    rest = len(ops) - 4
+    parts += [f"{rest} other operation{'s' if rest > 1 else ''}"] if rest > 0 else []
+    parts += [f"{leaves:,} leaves" if leaves > 1 else "1 leaf"] if leaves else []
+    parts += [ends[0] if len(ends) == 1 else f"{len(ends):,} outputs"] if ends else []
+    return ", ".join(parts)

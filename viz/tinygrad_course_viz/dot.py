@@ -1,0 +1,133 @@
+"""A picture as DOT text: no dependency, and the same bytes for the same graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .collapse import Link, Picture
+from .words import details, kind, link_words, notes, repeated, summary, title
+
+FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
+
+# Fills from the tints of Okabe and Ito's colours, which all readers can tell apart; every kind
+# differs in its outline and its words too.
+KINDS = {
+    "leaf": ("#cfe8f7", "#0072b2", "filled", "leaf: a parameter or an input that requires grad"),
+    "operation": ("#ffffff", "#444444", "rounded,filled", "operation"),
+    "view": ("#eeeeee", "#888888", "rounded,filled", "view: the same numbers, arranged anew"),
+    "output": ("#fde3b8", "#b35900", "rounded,filled,bold", "output: where backward() starts"),
+    "collapsed": ("#ecd9e6", "#a03d78", "filled", "several nodes in one box"),
+}
+
+
+COPY = "#a03d78"
+
+
+def dot_text(picture: Picture) -> str:
+    """The DOT text of a picture."""
+    return "\n".join(_lines(picture)) + "\n"
+
+
+def _lines(picture: Picture) -> Iterator[str]:
+    yield "digraph tinygrad_course {"
+    yield f'  graph [fontname="{FONT}" fontsize=10 labelloc=b nodesep=0.3 ranksep=0.35 pad=0.1]'
+    yield f'  node [fontname="{FONT}" fontsize=12 shape=box margin="0.12,0.06" height=0.3]'
+    yield f'  edge [fontname="{FONT}" fontsize=10 color="#444444" arrowsize=0.7]'
+    yield "  ordering=in"
+    yield f"  label=<{_legend(picture)}>"
+    for key in picture.records:
+        yield _node(picture, key)
+    for at in range(len(picture.blocks)):
+        yield from _block(picture, at)
+    for link in picture.links:
+        yield _edge(picture, link)
+    yield "}"
+
+
+def _block(picture: Picture, at: int) -> Iterator[str]:
+    """A frame around what is drawn once; what comes from the copy before enters as an ellipse."""
+    keys = set(picture.blocks[at].keys)
+    yield f"  subgraph cluster_{at} {{"
+    yield f"    label=<<B>{escaped(repeated(picture, at))}</B>> labelloc=t labeljust=l"
+    yield f'    style=dashed color="{COPY}" fontcolor="{COPY}"'
+    yield "    " + " ".join(f"n{key}" for key in sorted(keys))
+    for source in sorted({link.source for link in picture.links if link.loop} & keys):
+        said = quoted(f"#{source} of the copy before")
+        yield f'    p{source} [label={said} shape=ellipse style=dashed color="{COPY}" fontsize=10]'
+    yield "  }"
+
+
+def _node(picture: Picture, key: int) -> str:
+    fill, line, style, _ = KINDS[kind(picture, key)]
+    lines = [f"<B>{escaped(title(picture, key))}</B>"]
+    lines += [f'<FONT POINT-SIZE="10">{escaped(text)}</FONT>' for text in details(picture, key)]
+    spoken = "; ".join((f"#{key} {title(picture, key)}", *details(picture, key)))
+    return (
+        f'  n{key} [label=<{"<BR/>".join(lines)}> style="{style}" fillcolor="{fill}" '
+        f'color="{line}" tooltip={quoted(spoken)}]'
+    )
+
+
+def _edge(picture: Picture, link: Link) -> str:
+    marks = []
+    if words := link_words(picture, link):
+        marks.append(f"label={quoted('  ' + ' · '.join(words) + '  ')}")
+    if picture.records[link.source].op and not link.loop:
+        marks.append("weight=8")  # operations in a straight line, leaves at their side
+    if link.sums:
+        marks.append("style=dashed")
+    if link.loop:
+        marks.append(f'style=dashed color="{COPY}" fontcolor="{COPY}"')
+    marked = f" [{' '.join(marks)}]" if marks else ""
+    start = "p" if link.loop else "n"
+    return f"  {start}{link.source} -> n{link.target}{marked}"
+
+
+def _legend(picture: Picture) -> str:
+    """A small table under the picture: what the graph holds, and what the boxes mean."""
+    present = {kind(picture, key) for key in picture.records}
+    rows = [f'<TD ALIGN="LEFT"><B>{escaped(summary(picture))}</B></TD>']
+    rows += [
+        f'<TD ALIGN="LEFT" BGCOLOR="{fill}" COLOR="{line}" BORDER="1">{escaped(meaning)}</TD>'
+        for name, (fill, line, _, meaning) in KINDS.items()
+        if name in present
+    ]
+    signs = (*_signs(picture), *notes(picture))
+    rows += [f'<TD ALIGN="LEFT">{escaped(text)}</TD>' for text in signs]
+    cells = "".join(f"<TR>{row}</TR>" for row in rows)
+    return f'<TABLE BORDER="0" CELLSPACING="2" CELLPADDING="2">{cells}</TABLE>'
+
+
+def _signs(picture: Picture) -> Iterator[str]:
+    links, records = picture.links, picture.records
+    if any(link.places and len(records[link.target].parents) > 1 for link in links):
+        yield "1, 2, … at an edge: which operand"
+    if any(link.slope is not None for link in links):
+        yield "∂: the local derivative that the gradient is multiplied by on the way back"
+    if any(link.sums for link in links):
+        yield "dashed, Σ: broadcast; its gradient is summed over those axes on the way back"
+    if any(picture.uses[key] > 1 and key not in picture.members for key in records):
+        yield "+=: the gradients of all uses are added up here"
+    if picture.blocks:
+        yield "dashed frame: drawn once for all its copies; dashed ellipse: from the copy before"
+
+
+def escaped(text: str) -> str:
+    """Text for an HTML-like label."""
+    clean = "".join(c if _printable(c) else "\ufffd" for c in text)
+    return clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def quoted(text: str) -> str:
+    """Text for a quoted DOT string, where Graphviz reads both backslashes and HTML entities."""
+    clean = escaped(text.replace("\\", "\\\\")).replace('"', "&quot;")
+    return '"' + clean.replace("\n", "\\n") + '"'
+
+
+def _printable(c: str) -> bool:
+    return c in "\n" or (
+        c >= " "
+        and not "\x7f" <= c <= "\x9f"
+        and not "\ud800" <= c <= "\udfff"
+        and c not in "\ufffe\uffff"
+    )

@@ -1,0 +1,98 @@
+"""The front door: `draw_graph`, and the drawing that it returns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tinygrad_course.errors import OptionError
+
+from .collapse import picture
+from .dot import dot_text
+from .render import FORMATS, RenderError, render, write
+from .text import plain_text
+from .walk import read
+
+SUFFIXES = (*FORMATS, "dot", "txt")
+
+
+class Drawing:
+    """A picture of a graph as it was when it was drawn; it keeps no value of the graph alive.
+
+    A notebook shows it as SVG. `dot` and `text` need nothing installed; `svg()` and the other
+    formats need Graphviz.
+    """
+
+    def __init__(self, dot: str, text: str) -> None:
+        self.dot = dot
+        self.text = text
+
+    def svg(self) -> str:
+        """The picture as an `<svg>` element.
+
+        Raises:
+            RenderError: no Graphviz was found, or it failed.
+        """
+        drawn = render(self.dot, "svg").decode()
+        return drawn[drawn.index("<svg") :]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture in the format that the suffix names, and return the path.
+
+        Raises:
+            OptionError: a suffix other than .svg, .png, .pdf, .dot and .txt.
+            RenderError: a picture was asked for and no Graphviz was found, or it failed.
+            OSError: the folder is not there or cannot be written to.
+        """
+        path = Path(path)
+        form = path.suffix.lower().lstrip(".")
+        if form not in SUFFIXES:
+            known = ", ".join(f".{s}" for s in SUFFIXES)
+            raise OptionError(f"save({str(path)!r}): the suffix must be one of {known}")
+        plain = {"dot": self.dot, "txt": self.text}
+        write(path, plain[form].encode() if form in plain else render(self.dot, form))
+        return path
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        try:
+            return {"image/svg+xml": self.svg(), "text/plain": self.text}
+        except RenderError as error:
+            return {"text/plain": f"{self.text}\n(no picture: {error})"}
+
+    def _repr_svg_(self) -> str | None:
+        return self._repr_mimebundle_().get("image/svg+xml")
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"<Drawing: {self.text.partition(chr(10))[0]}>"
+
+
+def draw_graph(outputs: Any, params: Any = None, *, budget: int = 300) -> Drawing:
+    """Draw the graph behind one or several values. Nothing in it is changed.
+
+    Args:
+        outputs: a Tensor or Scalar, a sequence of them, or a dict of names to them.
+        params: names for values in the graph: a dict of names to Tensors or Scalars, or a module,
+            whose parameters are named by their paths; a named Scalar's value is shown.
+        budget: at most so many boxes; a larger graph is collapsed, and the picture says so.
+
+    Raises:
+        GradientError: an output is a constant: nothing was recorded for it.
+        OptionError: a budget that is not a positive number.
+
+    >>> from tinygrad_course import Scalar
+    >>> x, y = Scalar(3.0), Scalar(2.0)
+    >>> print(draw_graph(x * y - x, {"x": x, "y": y}))
+    2 operations, 2 leaves
+    #0 x; value 3, grad 0; += 2 gradients
+    #1 y; value 2, grad 0
+    #2 mul(#0, #1); value 6, grad 0; local derivatives 2, 3
+    #3 sub(#2, #0); value 3, grad 0; output; local derivatives 1, -1
+    <BLANKLINE>
+    """
+    if not isinstance(budget, int) or budget < 1:
+        raise OptionError(f"draw_graph: budget must be a positive number of boxes, got {budget!r}")
+    drawn = picture(read(outputs, params), budget)
+    return Drawing(dot_text(drawn), plain_text(drawn))

@@ -1,0 +1,94 @@
+"""DOT text to pictures: by the system's Graphviz, else by the one inside pygraphviz."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import warnings
+from pathlib import Path
+
+FORMATS = ("svg", "png", "pdf")
+SECONDS = 60.0
+
+
+class RenderError(RuntimeError):
+    """A picture that cannot be drawn: no Graphviz, or a Graphviz that failed."""
+
+
+def render(dot: str, form: str = "svg", seconds: float = SECONDS) -> bytes:
+    """The picture as bytes of SVG, PNG or PDF.
+
+    Raises:
+        RenderError: neither Graphviz nor pygraphviz is installed, or it failed or took too long.
+    """
+    program = shutil.which("dot")
+    if program is not None:
+        return _by_program(program, dot, form, seconds)
+    try:
+        import pygraphviz
+    except ImportError:
+        raise RenderError(
+            f"drawing {form} needs Graphviz, and none was found: either "
+            "pip install 'tinygrad_course[viz]' (it brings its own), or install the system's "
+            "package (apt install graphviz, brew install graphviz, winget install graphviz); "
+            ".dot and .txt need neither"
+        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            drawn: bytes = pygraphviz.AGraph(string=dot).draw(format=form, prog="dot")
+        except (OSError, ValueError, RuntimeError) as error:
+            raise RenderError(f"pygraphviz could not draw the graph: {error}") from error
+    return drawn
+
+
+def _by_program(program: str, dot: str, form: str, seconds: float) -> bytes:
+    try:
+        done = subprocess.run(
+            [program, f"-T{form}"],
+            input=dot.encode(),
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise RenderError(
+            f"{program} took longer than {seconds:g} s; draw less with a smaller budget, or save "
+            "a .dot or .txt file"
+        ) from None
+    except OSError as error:
+        raise RenderError(f"{program} could not be run: {error}") from error
+    if done.returncode or not done.stdout:
+        said = done.stderr.decode(errors="replace").strip()[-500:]
+        raise RenderError(f"{program} failed with status {done.returncode}: {said}")
+    return done.stdout
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write the whole file or nothing: to a temporary name beside it, then renamed.
+
+    Raises:
+        OSError: the folder is not there or cannot be written to.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise type(error)(
+            error.errno, f"cannot save the drawing: {error.strerror}", str(path)
+        ) from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,141 @@
+"""What is said about a box and a link, in plain words: the DOT and the text form share it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .collapse import Link, Picture
+from .walk import Record
+
+NAME = 48  # characters of a name that are shown
+
+
+def shortened(name: str, width: int = NAME) -> str:
+    """A long name with its middle left out."""
+    if len(name) <= width:
+        return name
+    half = (width - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"
+
+
+def title(picture: Picture, key: int) -> str:
+    """The box's headline: the operation, or the name of the leaf."""
+    record = picture.records[key]
+    if key in picture.members:
+        return _count(picture.members[key][0], "node")
+    if record.op:
+        return f"{shortened(record.name)} = {record.op}" if record.name else record.op
+    return shortened(record.name) or "leaf"
+
+
+def kind(picture: Picture, key: int) -> str:
+    """Which of the legend's kinds a box is."""
+    record = picture.records[key]
+    if key in picture.members:
+        return "collapsed"
+    if record.output:
+        return "output"
+    if not record.op:
+        return "leaf"
+    return "view" if record.view else "operation"
+
+
+def details(picture: Picture, key: int) -> list[str]:
+    """The box's further lines."""
+    record = picture.records[key]
+    if key in picture.members:
+        last = [] if record.scalar else [f"last: {measure(record)}"]
+        return [line for line in (picture.members[key][1], *last, record.output) if line]
+    lines = [_settings(record)]
+    lines += [f"in {shortened(record.module)}" if record.module else ""]
+    lines += [numbers(record) if record.scalar else measure(record)]
+    if not record.op and record.has_grad and not record.scalar:
+        lines.append("has a gradient")
+    if picture.uses[key] > 1:
+        lines.append(f"+= {picture.uses[key]:,} gradients")
+    if any(link.loop and link.source == key for link in picture.links):
+        lines.append(f"#{key}, to the next copy")
+    return [line for line in (*lines, record.output) if line]
+
+
+def _settings(record: Record) -> str:
+    constants = [
+        f"operand {i + 1} is {'constant' if v is None else number(v)}"
+        for i, (p, v) in enumerate(
+            zip(record.parents, record.constants or (None,) * len(record.parents), strict=True)
+        )
+        if p is None
+    ]
+    return ", ".join(filter(None, (record.settings(), *constants[:3])))
+
+
+def measure(record: Record) -> str:
+    """Shape, dtype and size in memory."""
+    if record.shape is None:
+        return "several results"
+    return f"{record.shape} {record.dtype}, {size(record.nbytes)}"
+
+
+def numbers(record: Record) -> str:
+    """A Scalar's value and gradient."""
+    value = "" if record.value is None else f"value {number(record.value)}"
+    return ", ".join(filter(None, (value, f"grad {number(record.grad or 0.0)}")))
+
+
+def number(value: float) -> str:
+    """Four significant digits."""
+    return f"{value:.4g}"
+
+
+def size(nbytes: int) -> str:
+    """Bytes in the largest unit that leaves at least one."""
+    power = min(int(math.log(nbytes, 1024)), 4) if nbytes else 0
+    return f"{nbytes / 1024**power:.3g} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
+
+
+def link_words(picture: Picture, link: Link) -> list[str]:
+    """What stands at an edge: the operand's place, the broadcast, the local derivative."""
+    target = picture.records[link.target]
+    words = []
+    if link.count > 1:
+        words.append(f"×{link.count:,}")
+    elif link.places and len(target.parents) > 1:
+        words.append(str(link.places[0] + 1))
+    if link.sums:
+        words.append(f"Σ {axes(link.sums)}")
+    if link.slope is not None:
+        words.append(f"∂ {number(link.slope)}")
+    return words
+
+
+def axes(which: Sequence[int]) -> str:
+    """`axis 0` or `axes 0, 2`."""
+    return f"{'axis' if len(which) == 1 else 'axes'} {', '.join(map(str, which))}"
+
+
+def summary(picture: Picture) -> str:
+    """The picture in a line: what the graph holds and what of it is hidden."""
+    parts = [_count(picture.operations, "operation"), _count(picture.leaves, "leaf", "leaves")]
+    parts += [size(picture.nbytes)] if picture.nbytes else []
+    text = ", ".join(parts)
+    if picture.hidden:
+        text += f"; {_count(picture.hidden, 'node')} hidden in collapsed boxes and repeats"
+    return text
+
+
+def notes(picture: Picture) -> list[str]:
+    """What a reader must know to read the numbers right."""
+    if picture.freed and any(r.scalar for r in picture.records.values()):
+        return ["a backward pass freed the graph: values that it held are not shown"]
+    return []
+
+
+def repeated(picture: Picture, block: int) -> str:
+    """The headline of a block that is drawn once for several."""
+    times, keys = picture.blocks[block].times, len(picture.blocks[block].keys)
+    return f"×{times:,}, drawn once ({(times - 1) * keys:,} nodes hidden)"
+
+
+def _count(n: int, one: str, many: str = "") -> str:
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
