@@ -1,0 +1,37 @@
+"""Print the table of timings beside the peers.
+
+python -m tests.benchmarks [--only WORD] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from . import engine, start
+from .harness import HEADER, Result, as_json, machine, run
+
+
+def main() -> None:
+    """Run the cases and print a line for each as it is done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="run only cases whose name holds this word")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    args = parser.parse_args()
+    print(", ".join(f"{k} {v}" for k, v in machine().items()), "\n")
+    print(HEADER)
+    results: list[Result] = []
+    for case in engine.cases():
+        if args.only in case.name:
+            results.append(run(case))
+            print(results[-1].row(), flush=True)
+    if args.only in "import in a fresh process":
+        results += start.results()
+        print(results[-1].row())
+    if args.json:
+        args.json.write_text(json.dumps(as_json(results), indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
