@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .. import creation
+from tinygrad_course import creation
+
 from . import functional as F
 from . import init
 from .module import Module, Parameter

@@ -6,7 +6,8 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from ..errors import DtypeError
+from tinygrad_course.errors import DtypeError
+
 from .module import Module
 
 

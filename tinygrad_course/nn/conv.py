@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import creation
-from ..errors import OptionError
-from ..kernels import geometry
+from tinygrad_course import creation
+from tinygrad_course.errors import OptionError
+from tinygrad_course.kernels import geometry
+
 from . import functional as F
 from . import init
 from .linear import check_size

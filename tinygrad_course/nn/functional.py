@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from .. import creation
-from ..errors import DtypeError, OptionError, ShapeError
-from ..graph import wrap
-from ..ops import elementwise as ops
-from ..ops import loss as rows
-from ..ops import reduce, shape
-from ..ops.index import gather
-from ..ops.linalg import linear
-from ..ops.special import erf
-from ..ops.window import avg_pool2d, conv2d, max_pool2d
-from ..tensor import Tensor, as_tensor
+from tinygrad_course import creation
+from tinygrad_course.errors import DtypeError, OptionError, ShapeError
+from tinygrad_course.graph import wrap
+from tinygrad_course.ops import elementwise as ops
+from tinygrad_course.ops import loss as rows
+from tinygrad_course.ops import reduce, shape
+from tinygrad_course.ops.index import gather
+from tinygrad_course.ops.linalg import linear
+from tinygrad_course.ops.special import erf
+from tinygrad_course.ops.window import avg_pool2d, conv2d, max_pool2d
+from tinygrad_course.tensor import Tensor, as_tensor
 
 __all__ = [
     "avg_pool2d", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "conv2d",

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import creation
-from ..errors import GradientError, OptionError, ShapeError
-from ..tensor import Tensor
+from tinygrad_course import creation
+from tinygrad_course.errors import GradientError, OptionError, ShapeError
+from tinygrad_course.tensor import Tensor
+
 from .module import write
 
 T = TypeVar("T", bound=Tensor)

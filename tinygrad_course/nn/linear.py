@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import creation
-from ..errors import OptionError
-from ..ops import shape
+from tinygrad_course import creation
+from tinygrad_course.errors import OptionError
+from tinygrad_course.ops import shape
+
 from . import functional as F
 from . import init
 from .module import Module, Parameter

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..errors import OptionError
-from ..tensor import Tensor
+from tinygrad_course.errors import OptionError
+from tinygrad_course.tensor import Tensor
+
 from . import functional as F
 from .module import Module
 

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from .. import devices
-from ..arrays import as_array, checked_dtype
-from ..errors import DtypeError, OptionError
-from ..graph import Handle
-from ..tensor import Tensor
+from tinygrad_course import devices
+from tinygrad_course.arrays import as_array, checked_dtype
+from tinygrad_course.errors import DtypeError, OptionError
+from tinygrad_course.graph import Handle
+from tinygrad_course.tensor import Tensor
 
 
 class Parameter(Tensor):

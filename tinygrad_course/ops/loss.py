@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Value
-from ..primitive import Primitive
+from tinygrad_course.graph import Value
+from tinygrad_course.primitive import Primitive
+
 from .elementwise import binary, clamp, log, maximum
 from .reduce import softmax_at
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import OptionError
+from tinygrad_course.errors import OptionError
+
 from .optimizer import Optimizer
 
 
@@ -92,7 +93,7 @@ class Adam(Optimizer):
     def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> bool:
         if group["amsgrad"]:
             return False
-        from ..kernels import update
+        from tinygrad_course.kernels import update
 
         m, v = memory
         (beta1, beta2), lr, decay = group["betas"], group["lr"], group["weight_decay"]

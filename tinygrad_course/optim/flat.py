@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
-from ..tensor import Tensor
+from tinygrad_course.errors import ShapeError
+from tinygrad_course.tensor import Tensor
 
 BLOCK = 16384  # elements worked on at a time, so that a block stays in the processor's cache
 

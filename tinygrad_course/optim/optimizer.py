@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import DtypeError, GradientError, OptionError, ShapeError
-from ..modes import enable_grad
-from ..tensor import Tensor
+from tinygrad_course.errors import DtypeError, GradientError, OptionError, ShapeError
+from tinygrad_course.modes import enable_grad
+from tinygrad_course.tensor import Tensor
+
 from .flat import BLOCK, Flat, blocks
 
 

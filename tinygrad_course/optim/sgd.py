@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import OptionError
+from tinygrad_course.errors import OptionError
+
 from .optimizer import Optimizer
 
 
@@ -83,7 +84,7 @@ class SGD(Optimizer):
     def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> bool:
         if not memory:
             return False
-        from ..kernels import update
+        from tinygrad_course.kernels import update
 
         (b,) = memory
         lr, momentum = group["lr"], group["momentum"]
