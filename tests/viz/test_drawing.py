@@ -212,6 +212,7 @@ def test_names_are_escaped(name: str) -> None:
     x = Scalar(1.0)
     drawing = draw_graph(x * x, {name: x})
     svg = drawing.svg()
+    assert drawing.text.count("\n") == 3
     if name.isprintable() and "<" not in name:
         assert name in drawing.text
     assert svg.count('<g id="node') == 2
@@ -224,6 +225,14 @@ def test_a_long_name_is_shortened() -> None:
     assert "aaa…zzz" in drawing.text
     assert len(drawing.dot) < 3000
     drawing.svg()
+
+
+def test_names_of_outputs_are_escaped_too() -> None:
+    x = Scalar(1.0)
+    drawing = draw_graph({"<b>\n": x * x, "z" * 10_000: x + x})
+    drawing.svg()
+    assert drawing.text.count("\n") == 4
+    assert len(drawing.dot) < 3500
 
 
 def test_several_outputs() -> None:

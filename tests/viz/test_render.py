@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import sys
 from pathlib import Path
@@ -16,7 +17,14 @@ from tinygrad_course.errors import OptionError
 
 from . import graphs
 
-MAGIC = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph", "txt": b"6 oper"}
+MAGIC = {
+    "svg": b"<?xml",
+    "png": b"\x89PNG",
+    "pdf": b"%PDF",
+    "html": b"<!DOCTYPE html>",
+    "dot": b"digraph",
+    "txt": b"6 oper",
+}
 
 
 def program(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
@@ -82,8 +90,19 @@ def test_a_notebook_shows_svg() -> None:
     assert shown["text/plain"].startswith("6 operations")
 
 
+def test_a_page_is_whole_and_asks_nothing_of_a_network(tmp_path: Path) -> None:
+    pytest.importorskip("pygraphviz")
+    x = Scalar(2.0)
+    drawing = draw_graph(x * x, {"</pre><script>\ud800": x})
+    page = drawing.save(tmp_path / "graph.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert not re.search(r"""(src|href|url)\s*[=(]""", page)
+    assert page.count("<svg") == page.count("</svg>") == 1
+    assert "local derivatives 2, 2" in page
+
+
 def test_a_suffix_must_be_known(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"\.svg, \.png, \.pdf, \.dot, \.txt"):
+    with pytest.raises(OptionError, match=r"\.svg, \.png, \.pdf, \.html, \.dot, \.txt"):
         draw_graph(Scalar(1.0) * 2.0).save(tmp_path / "graph.gif")
 
 

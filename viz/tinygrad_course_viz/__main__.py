@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0 if it drew, 2 if it could not."""
     parser = argparse.ArgumentParser(prog="python -m tinygrad_course_viz", description=ABOUT)
     parser.add_argument("script", metavar="FILE.py[:NAME]")
-    parser.add_argument("-o", "--output", metavar="PATH", help=".svg .png .pdf .dot or .txt")
+    parser.add_argument("-o", "--output", metavar="PATH", help=".svg .png .pdf .html .dot or .txt")
     parser.add_argument("--budget", type=int, default=300, help="at most so many boxes (300)")
     given = parser.parse_args(arguments)
     try:

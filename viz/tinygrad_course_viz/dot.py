@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .collapse import Link, Picture
-from .words import details, kind, link_words, notes, repeated, summary, title
+from .words import details, kind, link_words, notes, printable, repeated, summary, title
 
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 
@@ -114,20 +114,9 @@ def _signs(picture: Picture) -> Iterator[str]:
 
 def escaped(text: str) -> str:
     """Text for an HTML-like label."""
-    clean = "".join(c if _printable(c) else "\ufffd" for c in text)
-    return clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def quoted(text: str) -> str:
     """Text for a quoted DOT string, where Graphviz reads both backslashes and HTML entities."""
-    clean = escaped(text.replace("\\", "\\\\")).replace('"', "&quot;")
-    return '"' + clean.replace("\n", "\\n") + '"'
-
-
-def _printable(c: str) -> bool:
-    return c in "\n" or (
-        c >= " "
-        and not "\x7f" <= c <= "\x9f"
-        and not "\ud800" <= c <= "\udfff"
-        and c not in "\ufffe\uffff"
-    )
+    return '"' + escaped(text.replace("\\", "\\\\")).replace('"', "&quot;") + '"'

@@ -9,11 +9,12 @@ from tinygrad_course.errors import OptionError
 
 from .collapse import picture
 from .dot import dot_text
+from .page import page
 from .render import FORMATS, RenderError, render, write
 from .text import plain_text
 from .walk import read
 
-SUFFIXES = (*FORMATS, "dot", "txt")
+SUFFIXES = (*FORMATS, "html", "dot", "txt")
 
 
 class Drawing:
@@ -40,7 +41,7 @@ class Drawing:
         """Write the picture in the format that the suffix names, and return the path.
 
         Raises:
-            OptionError: a suffix other than .svg, .png, .pdf, .dot and .txt.
+            OptionError: a suffix other than .svg, .png, .pdf, .html, .dot and .txt.
             RenderError: a picture was asked for and no Graphviz was found, or it failed.
             OSError: the folder is not there or cannot be written to.
         """
@@ -49,9 +50,15 @@ class Drawing:
         if form not in SUFFIXES:
             known = ", ".join(f".{s}" for s in SUFFIXES)
             raise OptionError(f"save({str(path)!r}): the suffix must be one of {known}")
-        plain = {"dot": self.dot, "txt": self.text}
-        write(path, plain[form].encode() if form in plain else render(self.dot, form))
+        write(path, self._content(form))
         return path
+
+    def _content(self, form: str) -> bytes:
+        if form in FORMATS:
+            return render(self.dot, form)
+        if form == "html":
+            return page(self.svg(), self.text).encode()
+        return {"dot": self.dot, "txt": self.text}[form].encode()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         try:

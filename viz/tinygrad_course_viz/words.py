@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from .collapse import Link, Picture
 from .walk import Record
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 NAME = 48  # characters of a name that are shown
 
 
 def shortened(name: str, width: int = NAME) -> str:
     """A long name with its middle left out."""
+    name = printable(name)
     if len(name) <= width:
         return name
     half = (width - 1) // 2
     return f"{name[:half]}…{name[-half:]}"
+
+
+def printable(text: str) -> str:
+    """Text without line breaks, control characters and halves of characters."""
+    return "".join("\ufffd" if _CONTROL.match(c) else c for c in text)
 
 
 def title(picture: Picture, key: int) -> str:
@@ -45,8 +53,9 @@ def details(picture: Picture, key: int) -> list[str]:
     """The box's further lines."""
     record = picture.records[key]
     if key in picture.members:
+        what = picture.members[key][1]
         last = [] if record.scalar else [f"last: {measure(record)}"]
-        return [line for line in (picture.members[key][1], *last, record.output) if line]
+        return [line for line in (printable(what), *last, shortened(record.output)) if line]
     lines = [_settings(record)]
     lines += [f"in {shortened(record.module)}" if record.module else ""]
     lines += [numbers(record) if record.scalar else measure(record)]
@@ -56,7 +65,7 @@ def details(picture: Picture, key: int) -> list[str]:
         lines.append(f"+= {picture.uses[key]:,} gradients")
     if any(link.loop and link.source == key for link in picture.links):
         lines.append(f"#{key}, to the next copy")
-    return [line for line in (*lines, record.output) if line]
+    return [line for line in (*lines, shortened(record.output)) if line]
 
 
 def _settings(record: Record) -> str:
