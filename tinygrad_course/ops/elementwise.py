@@ -59,8 +59,8 @@ div = floating("div", "x / y", np.divide, lambda x, y: x / y if y else float(np.
                lambda g, out, x, y: g / y,
                lambda g, out, x, y: -g * out / y)
 pow = binary("pow", "xʸ", np.power, math.pow,
-             lambda g, out, x, y: g * y * pow(x, where(y == 0, 1.0, y - 1)),
-             lambda g, out, x, y: g * out * log(where((x == 0) & (y >= 0), 1.0, x)))
+             lambda g, out, x, y: g * y * pow(where(x == 0, where(y == 0, 1.0, x), x), y - 1),
+             lambda g, out, x, y: g * out * log(where(x == 0, where(y >= 0, 1.0, x), x)))
 neg = keeping("neg", "−x", np.negative, operator.neg,
               lambda g, out, x: -g)
 square = keeping("square", "x²", np.square, lambda x: x * x,
@@ -69,7 +69,8 @@ reciprocal = unary("reciprocal", "1 / x", np.reciprocal, lambda x: div(1.0, x),
                    lambda g, out, x: -g * out * out)
 abs = keeping("abs", "|x|", np.absolute, operator.abs,
               lambda g, out, x: g * sign(x))
-sign = keeping("sign", "−1, 0 or 1", np.sign, lambda x: math.copysign(1.0, x) if x else x,
+sign = keeping("sign", "−1, 0 or 1", np.sign,
+               lambda x: math.copysign(1.0, x) if x and x == x else x,
                lambda g, out, x: g * 0.0)
 
 # --- roots, exponentials and logarithms -----------------------------------------------------------
@@ -120,8 +121,16 @@ acosh = unary("acosh", "arcosh x", np.arccosh, math.acosh,
 atanh = unary("atanh", "artanh x", np.arctanh, math.atanh,
               lambda g, out, x: g / (1 - x * x))
 atan2 = floating("atan2", "the angle of the point (y, x)", np.arctan2, math.atan2,
-                 lambda g, out, x, y: g * y / (x * x + y * y),
-                 lambda g, out, x, y: -g * x / (x * x + y * y))
+                 lambda g, out, x, y: g * y / _distance(x, y),
+                 lambda g, out, x, y: -g * x / _distance(x, y))
+
+
+def _distance(x: Any, y: Any) -> Any:
+    """x² + y²; 1 at the origin, where the angle's gradient is 0."""
+    square = x * x + y * y
+    return where(square == 0, 1.0, square)
+
+
 
 # --- activations ----------------------------------------------------------------------------------
 
@@ -158,18 +167,20 @@ where = binary("where", "x where c, else y", np.where, lambda c, x, y: x if c el
 clamp_to = keeping("clamp", "x kept between min and max",
                    lambda x, *, min, max: _clip(x, min, max),
                    lambda x, *, min, max: float(_clip(np.float64(x), min, max)),
-                   lambda g, out, x, *, min, max: where(_inside(x, min, max), g, 0.0))
-floor = keeping("floor", "⌊x⌋", np.floor, lambda x: float(math.floor(x)),
+                   lambda g, out, x, *, min, max: _inside(g, x, min, max))
+floor = keeping("floor", "⌊x⌋", np.floor, lambda x: float(np.floor(x)),
                 lambda g, out, x: g * 0.0)
-ceil = keeping("ceil", "⌈x⌉", np.ceil, lambda x: float(math.ceil(x)),
+ceil = keeping("ceil", "⌈x⌉", np.ceil, lambda x: float(np.ceil(x)),
                lambda g, out, x: g * 0.0)
 round = keeping("round", "x to the nearest whole number, halves to even", np.round,
                 lambda x: float(np.round(x)),
                 lambda g, out, x: g * 0.0)
-trunc = keeping("trunc", "x without its fraction", np.trunc, lambda x: float(math.trunc(x)),
+trunc = keeping("trunc", "x without its fraction", np.trunc, lambda x: float(np.trunc(x)),
                 lambda g, out, x: g * 0.0)
-floor_divide = binary("floor_divide", "⌊x / y⌋", np.floor_divide, operator.floordiv)
-remainder = binary("remainder", "x − y ⌊x / y⌋", np.remainder, operator.mod,
+floor_divide = binary("floor_divide", "⌊x / y⌋", np.floor_divide,
+                      lambda x, y: float(np.floor_divide(np.float64(x), y)))
+remainder = binary("remainder", "x − y ⌊x / y⌋", np.remainder,
+                   lambda x, y: float(np.remainder(np.float64(x), y)),
                    lambda g, out, x, y: g,
                    lambda g, out, x, y: -g * floor(x / y))
 
@@ -178,10 +189,10 @@ def _clip(x: Any, min: float | None, max: float | None) -> Any:
     return np.clip(x, min, max).astype(x.dtype, copy=False)
 
 
-def _inside(x: Any, min: float | None, max: float | None) -> Any:
-    """Where min ≤ x ≤ max; a bound of None is no bound."""
-    low = x == x if min is None else x >= min
-    return low if max is None else low & (x <= max)
+def _inside(g: Any, x: Any, min: float | None, max: float | None) -> Any:
+    """g where min ≤ x ≤ max, else 0; a bound of None is no bound."""
+    g = g if min is None else where(x >= min, g, 0.0)
+    return g if max is None else where(x <= max, g, 0.0)
 
 
 def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
