@@ -46,7 +46,7 @@ softmax_at = Primitive(
 )
 log_softmax_at = Primitive(
     "log_softmax", "x − ln Σ eˣ",
-    lambda x, *, dim: x - _logsumexp(x, dim),
+    lambda x, *, dim: _log_softmax(x, dim),
     lambda g, out, x, *, dim: g - exp(out) * _total(g, dim),
 )
 cumsum_at = Primitive(
@@ -88,10 +88,16 @@ def _softmax(x: Any, dim: Any) -> Any:
     return e / e.sum(axis=dim, keepdims=True, dtype=x.dtype)
 
 
+def _log_softmax(x: Any, dim: Any) -> Any:
+    # shifted before the logarithm is taken off: x − logsumexp(x) would round away small differences
+    z = x - x.max(axis=dim, keepdims=True, initial=-np.inf)
+    return z - np.log(np.exp(z).sum(axis=dim, keepdims=True, dtype=x.dtype))
+
+
 def _cumsum(x: Any, dim: int, reverse: bool) -> Any:
     if reverse:
-        return np.flip(np.cumsum(np.flip(x, dim), dim, dtype=_sum_dtype(x)), dim)
-    return np.cumsum(x, dim, dtype=_sum_dtype(x))
+        return np.flip(np.add.accumulate(np.flip(x, dim), dim, _sum_dtype(x)), dim)
+    return np.add.accumulate(x, dim, _sum_dtype(x))
 
 
 # --- derived --------------------------------------------------------------------------------------
@@ -274,7 +280,8 @@ def log_softmax(x: Any, dim: int, *, dtype: Any = None) -> Any:
 
 def cumsum(x: Any, dim: int) -> Any:
     """Running sums along a dimension."""
-    return cumsum_at(x, dim=normal_dim(dim, x.ndim), reverse=False) if x.ndim else x * 1
+    dim = normal_dim(dim, x.ndim)
+    return cumsum_at(x, dim=dim, reverse=False) if x.ndim else sum(x)
 
 
 def all(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
