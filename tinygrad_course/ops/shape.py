@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course.arrays import promote
 from tinygrad_course.errors import OptionError, ShapeError
 from tinygrad_course.primitive import Primitive
 
@@ -48,7 +49,7 @@ pad = Primitive(
 )
 concatenate = Primitive(
     "cat", "joined along an axis",
-    lambda *xs, dim, sizes: np.concatenate(xs, dim),
+    lambda *xs, dim, sizes: np.concatenate(promote(list(xs)), dim),
     joint=lambda g, out, *xs, dim, sizes: split_sizes(g, sizes, dim),
 )
 cast = Primitive(
@@ -70,7 +71,7 @@ def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
 def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     lead = x.ndim - len(shape)
     axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 != x.shape[i + lead]))
-    return x.sum(axis=axes, keepdims=True, dtype=x.dtype).reshape(shape)
+    return np.add.reduce(x, axes, x.dtype, keepdims=True).reshape(shape)
 
 
 def _pad(x: Any, widths: Sequence[tuple[int, int]], value: float) -> Any:
