@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,10 +81,12 @@ class Finding:
     def guess(self) -> str:
         """A likely cause."""
         for a, n, x, slot in self._slots():
-            for cause in (self._constant(a, n), self._moved(a, n), self._branch(a, n, x)):
+            for cause in (
+                self._constant(a, n), self._moved(a, n), self._partial(), self._branch(a, n, x),
+            ):  # fmt: skip
                 if cause:
                     return cause + (f" ({slot.name})" if len(self.slots) > 1 else "")
-        return self._partial() or "none; compare the rule with the formula by hand"
+        return "none; compare the rule with the formula by hand"
 
     def _slots(self) -> Iterator[tuple[Array, Array, Array, Slot]]:
         """(analytic, numeric, value, slot) of the slots that are wrong, in their shape if whole."""
@@ -113,17 +117,15 @@ class Finding:
     def _factor(self, r: float, n: Array) -> str:
         known = {-1.0: "the sign", 2.0: "factor 2: a contribution is counted twice",
                  0.5: "factor 1/2: one of two contributions is missing"}  # fmt: skip
-        for value, cause in known.items():
-            if abs(r / value - 1) < 1e-3:
-                return cause
+        causes = [cause for value, cause in known.items() if abs(r / value - 1) < 1e-3]
         sizes = {int(v) for s in (n.shape, *(p.shape for p in self.results)) for v in s}
         sizes |= {n.size, *(p.size for p in self.results)}
         for size in sorted(sizes - {0, 1}):
             if abs(r / size - 1) < 1e-3:
-                return f"factor {size}, a size: a mean whose rule is that of a sum"
+                causes.append(f"factor {size}, a size: a mean whose rule is that of a sum")
             if abs(r * size - 1) < 1e-3:
-                return f"factor 1/{size}, a size: a sum whose rule is that of a mean"
-        return f"a factor {r:.6g} everywhere"
+                causes.append(f"factor 1/{size}, a size: a sum whose rule is that of a mean")
+        return "; or ".join(causes) or f"a factor {r:.6g} everywhere"
 
     def _moved(self, a: Array, n: Array) -> str:
         """The right numbers in other places?"""
@@ -185,6 +187,12 @@ def shape_guess(got: tuple[int, ...], want: tuple[int, ...]) -> str:
     if int(np.prod(got)) == int(np.prod(want)):
         return "a missing reshape to the input's shape"
     return "a shape from another step of the rule"
+
+
+def guess_from(message: str) -> list[str]:
+    """A guess from an error that names the gradient's shape and the argument's."""
+    shapes = [ast.literal_eval(s) for s in re.findall(r"shape (\([\d, ]*\))", message)]
+    return [f"guess: {shape_guess(shapes[0], shapes[1])}"] if len(shapes) == 2 else []
 
 
 def tie_guess(a: float, n: float) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -245,7 +245,11 @@ class _Check:
         return first
 
     def _pull(self, results: Sequence[Any], leaves: Sequence[Any], cotangent: Array) -> Array:
-        grads = self.problem.pull(results, leaves, self._shaped(cotangent))
+        try:
+            grads = self.problem.pull(results, leaves, self._shaped(cotangent))
+        except (GradientError, ValueError, TypeError, IndexError) as error:
+            guess = diagnosis.guess_from(str(error))
+            self._fail(f"the backward pass of {self.name} fails: {error}", guess, error)
         arrays = []
         for slot, g in zip(self.problem.slots, grads, strict=True):
             if g is None:
@@ -282,8 +286,9 @@ class _Check:
     def _near(self, a: Array, b: Array, what: str, *labels: str) -> None:
         """Equal up to rounding."""
         size = float(np.abs(b[np.isfinite(b)]).max(initial=0.0))
-        eps = float(np.finfo(self.problem.dtype).eps)
-        same = np.isclose(a, b, rtol=256 * eps, atol=256 * eps * max(size, 1.0), equal_nan=True)
+        eps = 256 * max(float(np.finfo(self.problem.dtype).eps), self.difference.rounding)
+        same = np.isclose(a, b, rtol=eps, atol=eps * max(size, 1.0))
+        same |= ~np.isfinite(a) & ~np.isfinite(b)
         if not same.all():
             self._fail_at(a, b, what, *labels)
 
@@ -419,11 +424,13 @@ class _Check:
             ],
         )
 
-    def _fail(self, headline: str, lines: Sequence[str]) -> None:
+    def _fail(
+        self, headline: str, lines: Sequence[str], cause: Exception | None = None
+    ) -> NoReturn:
         body = [*lines, "", "to reproduce:", *diagnosis.snippet(self.name, self.inputs)]
         raise GradientMismatch(
             headline + "\n\n" + "\n".join(f"  {s}".rstrip() for s in body) + "\n"
-        )
+        ) from cause
 
 
 def _raw(g: Any) -> Any:
