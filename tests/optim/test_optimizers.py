@@ -12,16 +12,28 @@ from tinygrad_course import nn, optim
 from tinygrad_course.errors import DtypeError, GradientError, OptionError, ShapeError
 from tinygrad_course.optim.flat import BLOCK
 
-relaxed = settings(deadline=None, max_examples=40)
+relaxed = settings(deadline=None, max_examples=60)
 SMALL = [(3, 4), (5,), (2, 3, 2), ()]
 LARGE = [(3,), (BLOCK + 5,), (7, 5), (3, BLOCK), (BLOCK // 2,), (BLOCK // 2 + 9,), (2,)]
+OTHERS = {
+    "Adagrad": {
+        "lr_decay": st.sampled_from([0.0, 0.1]),
+        "initial_accumulator_value": st.sampled_from([0.0, 0.5]),
+    },
+    "RMSprop": {
+        "alpha": st.sampled_from([0.99, 0.5]),
+        "momentum": st.sampled_from([0.0, 0.9]),
+        "centered": st.booleans(),
+    },
+    "Adadelta": {"rho": st.sampled_from([0.9, 0.5])},
+}
 AGREE = {"float64": 1e-9, "float32": 1e-4}
 
 
 @st.composite
 def recipes(draw):
     """The name of an optimiser, and options."""
-    name = draw(st.sampled_from(["SGD", "Adam", "AdamW"]))
+    name = draw(st.sampled_from(["SGD", "Adam", "AdamW", "Adagrad", "RMSprop", "Adadelta"]))
     options = {
         "lr": draw(st.sampled_from([1e-3, 0.1])),
         "weight_decay": draw(st.sampled_from([0.0, 0.1])),
@@ -32,6 +44,9 @@ def recipes(draw):
         options["nesterov"] = options["momentum"] > 0 and draw(st.booleans())
         if not options["nesterov"]:
             options["dampening"] = draw(st.sampled_from([0.0, 0.3]))
+    elif name in OTHERS:
+        options["eps"] = draw(st.sampled_from([1e-8, 1e-3]))
+        options |= draw(st.fixed_dictionaries(OTHERS[name]))
     else:
         options["betas"] = draw(st.sampled_from([(0.9, 0.999), (0.0, 0.5), (0.5, 0.9)]))
         options["eps"] = draw(st.sampled_from([1e-8, 1e-3]))
@@ -211,6 +226,48 @@ def test_momentum_may_be_turned_on_later():
     assert w.item() == 1 - 0.5 - 0.5 - 0.75
 
 
+@pytest.mark.parametrize("size", [3, BLOCK + 5])
+@given(st.sampled_from([0.5, 0.9, 0.0]), st.integers(0, 99))
+@settings(deadline=None, max_examples=6)
+def test_the_courses_momentum_is_an_average_from_the_first_step(size, beta, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=size)
+    p = tc.tensor(x, requires_grad=True)
+    opt, v = optim.SGD([p], lr=0.1, momentum=beta, average=True), 0.0
+    for _ in range(20):
+        g = rng.normal(size=size)
+        v = beta * v + (1 - beta) * g
+        x = x - 0.1 * v
+        p.grad = tc.tensor(g)
+        opt.step()
+        np.testing.assert_allclose(p.detach().numpy(), x, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["Adagrad", "RMSprop"])
+def test_the_slides_formulas(name):
+    rng = np.random.default_rng(0)
+    x, total = rng.normal(size=5), 0.0
+    p = tc.tensor(x, requires_grad=True)
+    options = {"lr": 0.1, "eps": 1e-3} | ({"alpha": 0.9} if name == "RMSprop" else {})
+    opt = getattr(optim, name)([p], **options)
+    for _ in range(20):
+        g = rng.normal(size=5)
+        total = total + g**2 if name == "Adagrad" else 0.9 * total + 0.1 * g**2
+        x = x - 0.1 / (np.sqrt(total) + 1e-3) * g
+        p.grad = tc.tensor(g)
+        opt.step()
+        np.testing.assert_allclose(p.detach().numpy(), x, atol=1e-12)
+
+
+def test_a_constant_gradient_leaves_centered_rmsprop_finite():
+    p = tc.tensor(np.full(50, 1.0), requires_grad=True)
+    opt = optim.RMSprop([p], alpha=0.5, centered=True)
+    for _ in range(200):
+        p.grad = tc.tensor(np.linspace(0.1, 3, 50))
+        opt.step()
+    assert tc.isfinite(p).all()
+
+
 def w():
     return tc.tensor([1.0], requires_grad=True)
 
@@ -229,6 +286,14 @@ def w():
         (lambda: optim.SGD([w()], lr=-1.0), OptionError, "SGD: lr must not be negative, got -1"),
         (lambda: optim.SGD([w()], momentum=-1.0), OptionError, "momentum"),
         (lambda: optim.SGD([w()], nesterov=True), OptionError, "nesterov"),
+        (
+            lambda: optim.SGD([w()], momentum=0.5, dampening=0.1, average=True),
+            OptionError,
+            "average",
+        ),
+        (lambda: optim.RMSprop([w()], alpha=-1.0), OptionError, "RMSprop: alpha"),
+        (lambda: optim.Adagrad([w()], lr_decay=-1.0), OptionError, "Adagrad: lr_decay"),
+        (lambda: optim.Adadelta([w()], rho=1.5), OptionError, "Adadelta: rho"),
         (lambda: optim.AdamW([w()], weight_decay=-1.0), OptionError, "AdamW: weight_decay"),
         (lambda: optim.Adam([w()], betas=(0.9, 1.0)), OptionError, "betas"),
         (lambda: optim.Adam([w()], eps=-1.0), OptionError, "eps"),

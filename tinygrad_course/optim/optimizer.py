@@ -218,6 +218,19 @@ class Optimizer:
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
 
+def penalised(p: Any, g: Any, group: dict[str, Any], work: Any, other: Any) -> Any:
+    """The gradient, turned round by `maximize`, plus weight_decay · p; where it changes, in `work`.
+
+    `other` is overwritten.
+    """
+    if group["maximize"]:
+        g = np.negative(g, out=work)
+    if group["weight_decay"]:
+        np.multiply(p, group["weight_decay"], out=other)
+        g = np.add(g, other, out=work)
+    return g
+
+
 def _checked(params: Iterable[Any]) -> list[Tensor]:
     found = [p[1] if isinstance(p, tuple) and len(p) == 2 else p for p in params]
     if not found:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_course.errors import OptionError
 
-from .optimizer import Optimizer
+from .optimizer import Optimizer, penalised
 
 
 class SGD(Optimizer):
@@ -16,17 +16,23 @@ class SGD(Optimizer):
 
     With weight decay, g ← g + weight_decay · p. With momentum, b ← momentum · b +
     (1 − dampening) · g, from b = g in the first step, takes g's place; Nesterov's form takes
-    g + momentum · b instead (Sutskever et al. 2013). The course's average, b ← β b + (1 − β) g,
-    is `momentum=β, dampening=β`, but for the first step.
+    g + momentum · b instead (Sutskever et al. 2013).
+
+    The course's momentum is an exponentially weighted average of the gradients,
+    v ← β v + (1 − β) g from v = 0, then p ← p − α v: `SGD(params, lr=α, momentum=β,
+    average=True)`. Its steps are 1 − β times as long as those of the plain sum b.
 
     Args:
         params: parameters, or groups of them.
         lr: the learning rate.
+        average: the course's momentum, exact from the first step.
         maximize: go with the gradient.
 
     Raises:
         OptionError: a negative lr, momentum or weight_decay; nesterov without momentum or with
-            dampening.
+            dampening; average with nesterov, with dampening, or a momentum not below 1.
+
+    Source: Sutskever et al. 2013; course: Optimization algorithms.
 
     >>> import tinygrad_course as tc
     >>> w = tc.tensor([1.0, 2.0], requires_grad=True)
@@ -43,16 +49,21 @@ class SGD(Optimizer):
     def __init__(
         self, params: Any, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
         weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False,
+        average: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(params, {
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-            "nesterov": nesterov, "maximize": maximize,
+            "nesterov": nesterov, "maximize": maximize, "average": average,
         })  # fmt: skip
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise OptionError("SGD: nesterov needs a momentum and no dampening")
+        if group["average"] and (group["nesterov"] or group["dampening"] or group["momentum"] >= 1):
+            raise OptionError(
+                "SGD: average=True needs a momentum below 1, no dampening and no nesterov"
+            )
 
     def _used(self, group: dict[str, Any]) -> tuple[str, ...]:
         return self._memories if group["momentum"] else ()
@@ -60,20 +71,14 @@ class SGD(Optimizer):
     def _update(
         self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any], scratch: Any
     ) -> None:
-        lr, decay, momentum = group["lr"], group["weight_decay"], group["momentum"]
+        lr, momentum = group["lr"], group["momentum"]
         work, other = scratch
-        if group["maximize"]:
-            g = np.negative(g, out=work)
-        if decay:
-            np.multiply(p, decay, out=other)
-            g = np.add(g, other, out=work)
+        g = penalised(p, g, group, work, other)
         if momentum:
             (b,) = memory
-            if step == 1:
-                b[...] = g
-            else:
-                b *= momentum
-                b += np.multiply(g, 1 - group["dampening"], out=other)
+            keep, take = _shares(group, step)
+            b *= keep
+            b += np.multiply(g, take, out=other)
             if group["nesterov"]:
                 np.multiply(b, momentum, out=other)
                 g = np.add(g, other, out=work)
@@ -88,8 +93,15 @@ class SGD(Optimizer):
 
         (b,) = memory
         lr, momentum = group["lr"], group["momentum"]
-        keep, take = (0.0, 1.0) if step == 1 else (momentum, 1 - group["dampening"])
+        keep, take = _shares(group, step)
         of_b, of_g = (lr * momentum, lr) if group["nesterov"] else (lr, 0.0)
         sign = -1.0 if group["maximize"] else 1.0
         update.momentum(p, g, b, (keep, take, of_b, of_g, sign, group["weight_decay"]))
         return True
+
+
+def _shares(group: dict[str, Any], step: int) -> tuple[float, float]:
+    """How much of the buffer, and how much of the gradient, goes into the new buffer."""
+    if group["average"]:
+        return group["momentum"], 1 - group["momentum"]
+    return (0.0, 1.0) if step == 1 else (group["momentum"], 1 - group["dampening"])
