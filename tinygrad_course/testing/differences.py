@@ -84,20 +84,20 @@ class Differences:
         """The results at a point as one vector."""
         return flat(self._values(self.split(x), self.dtype))
 
-    def along_axes(self, coordinates: Sequence[int]) -> Slopes:
-        """Slopes along some coordinates."""
-        return self._joined([self._one(*self._axis(i)) for i in coordinates])
+    def along_axes(self, coordinates: Array, scale: float = 1.0) -> Slopes:
+        """Slopes along some coordinates, with steps of `scale` times the usual size."""
+        return self._joined([self._one(*self._axis(int(i), scale)) for i in coordinates])
 
     def along(self, direction: Array) -> Slopes:
         """Slopes along one direction that moves many coordinates."""
         step = self.eps / max(1.0, float(np.sqrt(np.count_nonzero(direction))))
         return self._joined([self._one(direction, power_of_two(step), False)])
 
-    def _axis(self, i: int) -> tuple[Array, float, bool]:
+    def _axis(self, i: int, scale: float) -> tuple[Array, float, bool]:
         direction = np.zeros_like(self.x)
         direction[i] = 1.0
         step = power_of_two(self.eps * max(abs(float(self.x[i])), SMALLEST))
-        return direction, step, True
+        return direction, step * scale, True
 
     def _one(self, direction: Array, step: float, axis: bool) -> tuple[Array, ...]:
         """(left, right, noise, kink, lost) of one direction, with the smaller of two steps."""
