@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import functional, init
+from . import functional, init, utils
 from .activation import (
     CELU,
     ELU,
@@ -55,5 +55,5 @@ __all__ = [
     "LogSoftmax", "MSELoss", "MaxPool2d", "Mish", "Module", "ModuleDict", "ModuleList", "NLLLoss",
     "PReLU", "Parameter", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss",
     "Softmax", "Softmin", "Softplus", "Softshrink", "Softsign", "StateError", "Tanh", "Tanhshrink",
-    "Threshold", "Unflatten", "functional", "init",
+    "Threshold", "Unflatten", "functional", "init", "utils",
 ]  # fmt: skip
