@@ -1,0 +1,248 @@
+"""The kernels of the device "cpu": float32 and float64 in Numba, other dtypes in NumPy.
+
+Each function has the name, the signature and the result of its namesake in `plain`. Arguments may
+have any layout; none is written to.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from . import cpu_conv, cpu_matrix, cpu_pool, plain
+from .cpu_jit import launch, threads_for
+from .cpu_plan import Cut, forward, turned
+from .geometry import Pair, Shape, check_places, check_same, conv_shape, divisors, pool_shape
+
+Array = Any
+Ints = tuple[int, ...]
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_LEAST_PRODUCTS = 1 << 20  # a parallel launch costs as much as this many products ...
+_LEAST_PIXELS = 1 << 14  # ... or looking at this many pixels
+
+
+def _ready(x: Array) -> Array:
+    """The array as kernels take it: contiguous, aligned, of NumPy's own type.
+
+    Numba compiles once more for a read-only array; a copy is cheaper.
+    """
+    return x if x.flags.carray and type(x) is np.ndarray else np.array(x, order="C", subok=False)
+
+
+def _suits(*arrays: Array) -> bool:
+    """Whether the kernels take these arrays; NumPy takes the others, and those without numbers."""
+    dtype = arrays[0].dtype
+    return dtype in _FLOATS and all(a.dtype == dtype and a.size for a in arrays)
+
+
+# --- pooling --------------------------------------------------------------------------------------
+
+
+def max_pool2d_indices(
+    x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+) -> Array:
+    """Where each window's largest value is, h·W + w as int64: `plain.max_pool2d_indices`."""
+    shape = pool_shape(x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    if not _suits(x):
+        return plain.max_pool2d_indices(
+            x, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation,
+            ceil_mode=ceil_mode,
+        )  # fmt: skip
+    out = np.empty(shape, np.int64)
+    threads = threads_for(out.size * kernel_size[0] * kernel_size[1], _LEAST_PIXELS)
+    window = (*kernel_size, *stride, *padding, *dilation)
+    args = (_planes(_ready(x)), _planes(out), window, np.empty((threads, shape[3]), x.dtype))
+    launch(cpu_pool.largest, cpu_pool.largest_parallel, threads, *args)
+    return out
+
+
+def pool_take(x: Array, indices: Array) -> Array:
+    """The values of images (N, C, H, W) at places (N, C, Ho, Wo): `plain.pool_take`."""
+    check_places(indices.shape, x.shape)
+    if not _suits(x) or indices.dtype != np.int64 or not indices.size:
+        return plain.pool_take(x, indices)
+    out = np.empty(indices.shape, x.dtype)
+    threads = threads_for(out.size, _LEAST_PIXELS)
+    args = (_flat(_ready(x)), _flat(_ready(indices)), _flat(out), False, threads)
+    _check_inside(launch(cpu_pool.move, cpu_pool.move_parallel, threads, *args), x.shape[2:])
+    return out
+
+
+def pool_put(g: Array, indices: Array, *, size: Pair) -> Array:
+    """Values added up at their places in images of zeros, (N, C, H, W): `plain.pool_put`."""
+    check_same(indices.shape, g.shape, "the array of indices")
+    if not _suits(g) or indices.dtype != np.int64:
+        return plain.pool_put(g, indices, size=size)
+    out = np.empty((*g.shape[:2], *size), g.dtype)
+    threads = threads_for(out.size + g.size, _LEAST_PIXELS)
+    args = (_flat(_ready(g)), _flat(_ready(indices)), _flat(out), True, threads)
+    _check_inside(launch(cpu_pool.move, cpu_pool.move_parallel, threads, *args), size)
+    return out
+
+
+def avg_pool2d(
+    x: Array,
+    *,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> Array:
+    """The mean of each window: `plain.avg_pool2d`."""
+    shape = pool_shape(x.shape, kernel_size, stride, padding, (1, 1), ceil_mode)
+    windows = (kernel_size, stride, padding, count_include_pad, divisor_override)
+    if not _suits(x):
+        return plain.avg_pool2d(x, **_averaging(*windows), ceil_mode=ceil_mode)
+    out = np.zeros(shape, x.dtype)
+    _average(_ready(x), out, windows, spread=False)
+    return out
+
+
+def avg_pool2d_input(
+    g: Array,
+    *,
+    size: Pair,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> Array:
+    """Each value spread evenly over its window, (N, C, H, W): `plain.avg_pool2d_input`."""
+    shape = (*g.shape[:2], *size)
+    out = pool_shape(shape, kernel_size, stride, padding, (1, 1), ceil_mode)
+    check_same(g.shape, out, "the gradient")
+    windows = (kernel_size, stride, padding, count_include_pad, divisor_override)
+    if not _suits(g):
+        return plain.avg_pool2d_input(g, size=size, **_averaging(*windows), ceil_mode=ceil_mode)
+    dx = np.zeros(shape, g.dtype)
+    _average(dx, np.array(g, order="C", subok=False), windows, spread=True)
+    return dx
+
+
+def _averaging(*windows: Any) -> Any:
+    names = ("kernel_size", "stride", "padding", "count_include_pad", "divisor_override")
+    return dict(zip(names, windows, strict=True))
+
+
+def _average(images: Array, means: Array, windows: Any, spread: bool) -> None:
+    kernel_size, stride, padding = windows[:3]
+    counts = _counts(images.dtype, images.shape[2:], means.shape[2:], *windows)
+    threads = threads_for(means.size * kernel_size[0] * kernel_size[1], _LEAST_PIXELS)
+    launch(
+        cpu_pool.average, cpu_pool.average_parallel, threads, _planes(images), _planes(means),
+        (*kernel_size, *stride, *padding, 1, 1), *counts, spread, threads,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=512)
+def _counts(dtype: Any, *windows: Any) -> list[Array]:
+    return [np.array(axis, dtype) for axis in divisors(*windows)]
+
+
+def _planes(x: Array) -> Array:
+    return x.reshape(x.shape[0] * x.shape[1], x.shape[2], x.shape[3])
+
+
+def _flat(x: Array) -> Array:
+    return x.reshape(x.shape[0] * x.shape[1], x.shape[2] * x.shape[3])
+
+
+def _check_inside(bad: int, size: Shape) -> None:
+    if bad:
+        raise IndexError(
+            f"{bad} of the indices point outside of images of {size[0]} by {size[1]} pixels"
+        )
+
+
+# --- convolution ----------------------------------------------------------------------------------
+
+
+def conv2d(
+    x: Array, w: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """Cross-correlation of x (N, C, H, W) with w (O, C/groups, kh, kw): `plain.conv2d`."""
+    if not _suits(x, w):
+        return plain.conv2d(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    shape = conv_shape(x.shape, w.shape, stride, padding, dilation, groups)
+    if cpu_matrix.pays(shape, w.shape, groups):
+        return cpu_matrix.conv2d(x, w, shape, stride, padding, dilation)
+    out = np.empty(shape, x.dtype)
+    threads = threads_for(out.size * w[0].size, _LEAST_PRODUCTS)
+    cut = forward(x.shape, w.shape, shape, stride, padding, dilation, groups, threads)
+    _correlate(_ready(x), out, _ready(w), cut, threads)
+    return out
+
+
+def conv2d_input(
+    g: Array, w: Array, *, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """The gradient of `conv2d` with respect to its input, (N, C, H, W): `plain.conv2d_input`.
+
+    At the borders the kernel multiplies weights by zeros around the gradient, which is no harm
+    unless they are infinite or NaN; then NumPy computes it.
+    """
+    options: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    if not _suits(g, w):
+        return plain.conv2d_input(g, w, size=size, **options)
+    shape = (g.shape[0], w.shape[1] * groups, *size)
+    out = conv_shape(shape, w.shape, stride, padding, dilation, groups)
+    check_same(g.shape, out, "the gradient")
+    if cpu_matrix.pays(out, w.shape, groups):
+        return cpu_matrix.conv2d_input(g, w, size, stride, padding, dilation)
+    dx = np.empty(shape, g.dtype)
+    threads = threads_for(g.size * w[0].size, _LEAST_PRODUCTS)
+    cut = turned(shape, w.shape, out, stride, padding, dilation, groups, threads)
+    finite = _correlate(_ready(g), dx, _ready(w), cut, threads)
+    return dx if finite else plain.conv2d_input(g, w, size=size, **options)
+
+
+def conv2d_weight(
+    x: Array, g: Array, *, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """The gradient of `conv2d` with respect to its weight: `plain.conv2d_weight`.
+
+    The kernel multiplies numbers that belong to no pixel by zero, which is no harm unless they are
+    infinite or NaN. A result that is not finite is therefore computed again, without them.
+    """
+    options: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    if not _suits(x, g):
+        return plain.conv2d_weight(x, g, size=size, **options)
+    shape = (g.shape[1], x.shape[1] // max(groups, 1), *size)
+    out = conv_shape(x.shape, shape, stride, padding, dilation, groups)
+    check_same(g.shape, out, "the gradient")
+    if cpu_matrix.pays(out, shape, groups):
+        return cpu_matrix.conv2d_weight(x, g, size, stride, padding, dilation)
+    taps = shape[1] * size[0] * size[1]
+    threads = threads_for(g.size * taps, _LEAST_PRODUCTS)
+    cut = forward(x.shape, shape, out, stride, padding, dilation, groups, threads)
+    rows, dw = cut.packed[2], np.empty(shape, x.dtype)
+    sums = 1 if rows >= 8 * threads else threads
+    partial = np.zeros((sums, groups, rows, cut.packed[3]), x.dtype)
+    finite = launch(
+        cpu_conv.weigh, cpu_conv.weigh_parallel, threads, _ready(x), _ready(g),
+        dw.reshape(shape[0], taps), partial, _scratch(threads, cut.scratch, x.dtype),
+        cut.offsets[0], cut.plan[:11], cut.units // cut.plan[-1],
+    )  # fmt: skip
+    return dw if finite else plain.conv2d_weight(x, g, size=size, **options)
+
+
+def _correlate(src: Array, dst: Array, w: Array, cut: Cut, threads: int) -> Any:
+    packed, scratch = np.zeros(cut.packed, w.dtype), _scratch(threads, cut.scratch, w.dtype)
+    return launch(
+        cpu_conv.correlate, cpu_conv.correlate_parallel, threads, src, dst, w, packed, scratch,
+        cut.layout, cut.sources, cut.offsets, cut.counts, cut.plan, cut.units,
+    )  # fmt: skip
+
+
+def _scratch(threads: int, size: int, dtype: Any) -> Array:
+    """Zeros for each thread that start on a cache line: a vector across two is loaded twice."""
+    raw = np.zeros(threads * size + 64 // dtype.itemsize, dtype)
+    start = -raw.ctypes.data % 64 // dtype.itemsize
+    return raw[start : start + threads * size].reshape(threads, size)

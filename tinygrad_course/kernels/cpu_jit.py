@@ -1,0 +1,224 @@
+"""Numba, set up once: how kernels are compiled, kept on disk, announced, and spread over threads.
+
+A kernel comes as several functions of its file. *Workers* do a range of the work, and are all
+loops (`@worker`). Two functions are called from Python: one does the whole range on one thread
+(`@entry`), the other gives each thread a part (`@parallel_entry`). `launch` chooses between them,
+for a parallel launch has its price and is not always allowed. What they write to is allocated in
+Python.
+
+Numba's disk cache notices a change of the file that a function stands in, not of the files that its
+callees stand in. So compiled functions call only compiled functions of their own file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast
+
+import numba as _numba
+from numba.core.caching import FunctionCache
+from numba.core.compiler import Compiler
+
+numba: Any = _numba  # typed in part only
+
+Kernel = Callable[..., Any]
+
+# NaN and infinity are kept: only the order of sums is free, and x·y + z may be rounded once.
+_OPTIONS: dict[str, Any] = {
+    "fastmath": {"contract", "reassoc"},
+    "error_model": "numpy",
+    "nogil": True,
+}
+# Nothing is allocated in a loop, and arrays are not reference-counted there: every slice handed on
+# would count up and down with locked instructions, on a counter that all threads share. (Small
+# images took twice the time.)
+_LOOPS: dict[str, Any] = {"_nrt": False}
+
+# Of what Numba can do in parallel we want explicit loops only; the rest costs time to compile.
+_PRANGE_ONLY = dict.fromkeys(
+    ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False
+) | {"prange": True}
+
+
+class _Apart(Compiler):
+    """A compiler that promises LLVM that the arrays given to a function do not overlap.
+
+    Without the promise a loop that reads four arrays and adds into four others runs at two thirds
+    of its speed.
+    """
+
+    def __init__(
+        self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Any,
+        locals: Any,
+    ) -> None:  # fmt: skip
+        flags = flags.copy()
+        flags.noalias = True
+        parent: Any = super()
+        parent.__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+
+
+class _Cache(FunctionCache):
+    """Numba's disk cache; one that cannot be read or written is as good as none."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        parent: Any = super()
+        try:
+            return parent.load_overload(sig, target_context)
+        except Exception:  # whatever a damaged file leads to, compiling is the answer
+            with suppress(OSError):
+                parent.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        parent: Any = super()
+        with suppress(OSError):
+            parent.save_overload(sig, data)
+
+
+def worker(function: Kernel) -> Kernel:
+    """Compile loops that other compiled functions call. Their arrays must not overlap."""
+    bare = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # saves a third of compiling
+    compiled: Kernel = numba.njit(pipeline_class=_Apart, **bare, **_LOOPS, **_OPTIONS)(function)
+    return compiled
+
+
+def entry(function: Kernel) -> Kernel:
+    """Compile a kernel for one thread, to be called from Python."""
+    return _cached(numba.njit(**_LOOPS, **_OPTIONS)(function))
+
+
+def parallel_entry(function: Kernel) -> Kernel:
+    """Compile a kernel that calls workers in a `prange`, to be called from Python."""
+    return _cached(numba.njit(parallel=_PRANGE_ONLY, **_OPTIONS)(function))
+
+
+def _cached(function: Any) -> Kernel:
+    cache: Any = _Cache
+    if not numba.config.DISABLE_JIT:
+        with suppress(RuntimeError):  # no folder to write in: compile in every process
+            function._cache = cache(function.py_func)
+    return cast(Kernel, function)
+
+
+# --- threads --------------------------------------------------------------------------------------
+
+
+class _Open:
+    """A gate for threading layers that several Python threads may enter at once."""
+
+    def acquire(self, blocking: bool = True) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+_gate: Any = None  # set when threads are first wanted
+_dearer = 1  # how much more work a parallel launch must bring on this threading layer
+_forked = False
+_alone = False  # NumPy's matrix products keep their threads, so the kernels stay on one
+
+
+def threads_for(work: int, least: int) -> int:
+    """How many threads some work deserves; 1 means: stay on this one.
+
+    Args:
+        work: how much there is to do, in units of the caller's choice.
+        least: below this much work a parallel launch costs more than it gains.
+    """
+    if work < least or _forked:
+        return 1
+    if _gate is None:
+        _start()
+    return 1 if _alone or work < least * _dearer else cast(int, numba.get_num_threads())
+
+
+def launch(serial: Kernel, parallel: Kernel, threads: int, *args: Any) -> Any:
+    """Run a kernel on many threads, or on one if the threads are not to be had."""
+    if threads > 1 and _gate.acquire(blocking=False):
+        try:
+            return _call(parallel, *args)
+        finally:
+            _gate.release()
+    return _call(serial, *args)
+
+
+def _start() -> None:
+    """Start Numba's threads and learn which layer they are of.
+
+    The layer `workqueue`, Numba's last resort, ends the process when two Python threads enter it at
+    once; whoever finds it taken computes on its own thread instead. A launch costs it 60 µs and
+    more, where the others take 2.
+    """
+    global _gate, _dearer, _alone
+    _alone = not _one_pool()
+    numba.get_num_threads()
+    if numba.threading_layer() == "workqueue":
+        _dearer = 16
+        _gate = threading.Lock()
+    else:
+        _gate = _Open()
+
+
+def _one_pool() -> bool:
+    """Hold NumPy's matrix products to one thread from here on; False if that cannot be done.
+
+    The threads of two pools wait for work by spinning, and take the cores from each other: a
+    training step that alternates products and kernels took fifty times as long on two cores.
+    """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return False
+    threadpool_limits(limits=1, user_api="blas")
+    return True
+
+
+def _after_fork() -> None:
+    """In a forked child: stay on one thread if the parent had started Numba's.
+
+    GNU OpenMP's threads do not survive a fork, and Numba ends a child that asks for them.
+    """
+    global _forked
+    with suppress(ValueError):  # raised where no threads were started
+        numba.threading_layer()
+        _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+# --- the first compile ----------------------------------------------------------------------------
+
+_compiled: set[tuple[int, Any]] = set()
+_announced = False
+
+
+def _call(kernel: Kernel, *args: Any) -> Any:
+    key = (id(kernel), args[0].dtype)
+    if key in _compiled:
+        return kernel(*args)
+    timer = threading.Timer(1.0, _announce, (kernel, len(getattr(kernel, "signatures", ()))))
+    timer.daemon = True
+    timer.start()
+    try:
+        return kernel(*args)
+    finally:
+        timer.cancel()
+        _compiled.add(key)
+
+
+def _announce(kernel: Any, before: int) -> None:
+    """Say why nothing happens, if the kernel is still being compiled and not already running."""
+    global _announced
+    if _announced or len(getattr(kernel, "signatures", (None,) * (before + 1))) > before:
+        return
+    _announced = True
+    kept = isinstance(kernel._cache, _Cache)
+    once = "once (they are cached on disk)" if kept else "as in every run (no cache can be written)"
+    print(f"tinygrad_course: compiling kernels, {once}", file=sys.stderr, flush=True)
