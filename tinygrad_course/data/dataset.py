@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..creation import Generator, default_generator
-from ..errors import OptionError, ShapeError
-from ..tensor import Tensor, as_tensor
+from tinygrad_course.creation import Generator, default_generator
+from tinygrad_course.errors import OptionError, ShapeError
+from tinygrad_course.tensor import Tensor, as_tensor
 
 
 class Dataset:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FormatError, OptionError
+from tinygrad_course.errors import FormatError, OptionError
+
 from .dataset import TensorDataset
 from .idx import read_idx
 

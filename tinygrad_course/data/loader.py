@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..creation import Generator, default_generator, tensor
-from ..errors import OptionError, ShapeError
-from ..graph import Value
-from ..tensor import as_tensor
+from tinygrad_course.creation import Generator, default_generator, tensor
+from tinygrad_course.errors import OptionError, ShapeError
+from tinygrad_course.graph import Value
+from tinygrad_course.tensor import as_tensor
 
 
 class DataLoader:

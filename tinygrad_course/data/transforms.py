@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..creation import Generator, default_generator
-from ..errors import OptionError, ShapeError
-from ..tensor import Tensor, as_tensor
+from tinygrad_course.creation import Generator, default_generator
+from tinygrad_course.errors import OptionError, ShapeError
+from tinygrad_course.tensor import Tensor, as_tensor
+
 from .dataset import Dataset, TensorDataset
 
 
@@ -28,10 +29,10 @@ def standardise(train: Any, *others: Any) -> list[TensorDataset]:
     """
     parts = [_columns(dataset) for dataset in (train, *others)]
     x = parts[0][0]
-    mean, std = x.mean(dtype=np.float64), x.std(dtype=np.float64)
+    mean, std = (x.dtype.type(f(x, dtype=np.float64)) for f in (np.mean, np.std))
     if not std > 0:
         raise OptionError("the training inputs are all the same; there is nothing to standardise")
-    return [TensorDataset(((x - mean) / std).astype(x.dtype), *rest) for x, *rest in parts]
+    return [TensorDataset((x - mean) / std, *rest) for x, *rest in parts]
 
 
 def _columns(dataset: Any) -> list[Any]:
