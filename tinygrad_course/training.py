@@ -153,7 +153,7 @@ class Evaluation:
     @property
     def probabilities(self) -> np.ndarray[Any, Any]:
         """The softmax of the outputs."""
-        return softmax(Tensor(self.outputs), dim=1).numpy()  # type: ignore[no-any-return]
+        return softmax(Tensor(self.outputs), dim=1).numpy()
 
     @property
     def correct(self) -> int:
