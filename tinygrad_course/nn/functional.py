@@ -36,12 +36,12 @@ from .normalization import (
 
 __all__ = [
     "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
-    "conv2d", "cross_entropy", "dropout", "elu", "gelu", "group_norm", "hardshrink", "hardsigmoid",
-    "hardswish", "hardtanh", "huber_loss", "instance_norm", "kl_div", "l1_loss", "layer_norm",
-    "leaky_relu", "linear", "local_response_norm", "log_softmax", "logsigmoid", "max_pool2d",
-    "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "prelu", "relu", "relu6",
-    "rms_norm", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin", "softplus",
-    "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
+    "conv2d", "cross_entropy", "dropout", "elu", "embedding", "gelu", "group_norm", "hardshrink",
+    "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "instance_norm", "kl_div", "l1_loss",
+    "layer_norm", "leaky_relu", "linear", "local_response_norm", "log_softmax", "logsigmoid",
+    "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "prelu", "relu",
+    "relu6", "rms_norm", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin",
+    "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
 
 # --- activations ----------------------------------------------------------------------------------
@@ -247,6 +247,41 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         num_classes = int(labels.max()) + 1
     _check_labels("one_hot", labels, num_classes)
     return wrap(Tensor, (labels[..., None] == np.arange(num_classes)).astype(np.int64), None)
+
+
+def row_number(name: str, index: int | None, rows: int) -> int | None:
+    """A row's number counted from the front; None stays None."""
+    if index is None:
+        return None
+    if not -rows <= index < rows:
+        raise OptionError(f"{name} must be one of the {rows} rows, got {index}")
+    return index % rows
+
+
+def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
+    """weight[x]: rows of a table, chosen by integers.
+
+    Shapes: input (...), weight (rows, features), result (..., features). The gradient of the row
+    padding_idx is 0.
+
+    Raises:
+        DtypeError: an input that does not hold integers.
+        OptionError: an integer, or a padding_idx, that is not a row.
+    """
+    index = as_tensor(input)._data
+    if index.dtype.kind not in "iu":
+        raise DtypeError(f"embedding: the input holds integers, not {index.dtype}")
+    rows = weight.shape[0]
+    if index.size and (index.min() < 0 or index.max() >= rows):
+        raise OptionError(
+            f"embedding: the input has numbers from {index.min()} to {index.max()}; the table has "
+            f"rows 0 to {rows - 1}"
+        )
+    padding = row_number("embedding: padding_idx", padding_idx, rows)
+    if padding is not None and weight.requires_grad:
+        learnt = np.arange(rows)[:, None] != padding
+        weight = ops.where(learnt, weight, weight.detach())
+    return weight[index]
 
 
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
