@@ -40,8 +40,9 @@ __all__ = [
     "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "instance_norm", "kl_div", "l1_loss",
     "layer_norm", "leaky_relu", "linear", "local_response_norm", "log_softmax", "logsigmoid",
     "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "prelu", "relu",
-    "relu6", "rms_norm", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin",
-    "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
+    "relu6", "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid", "silu",
+    "smooth_l1_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh",
+    "tanhshrink", "threshold",
 ]  # fmt: skip
 
 # --- activations ----------------------------------------------------------------------------------
@@ -340,6 +341,65 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
     else:
         length = reduce.sum(ops.abs(input) ** p, dim, keepdim=True) ** (1 / p)
     return input / ops.clamp(length, min=eps)
+
+
+# --- attention ------------------------------------------------------------------------------------
+
+
+def attention_weights(
+    query: Any, key: Any, attn_mask: Any = None, is_causal: bool = False,
+    scale: float | None = None,
+) -> Any:  # fmt: skip
+    """softmax(q kᵀ · scale + mask); a query that may look nowhere gets zeros, not nan.
+
+    Shapes: query (..., L, E), key (..., S, E), attn_mask broadcasts to the result (..., L, S).
+
+    Args:
+        attn_mask: numbers to add, or bools: True where a query may look.
+        is_causal: query i looks at keys up to i.
+        scale: 1/√E unless given.
+    """
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = (query * scale) @ key.mT
+    if is_causal:
+        scores = ops.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -math.inf)
+    if attn_mask is not None:
+        mask = as_tensor(attn_mask)
+        allowed = mask.dtype.kind == "b"
+        scores = ops.where(mask, scores, -math.inf) if allowed else scores + mask
+    elif not is_causal:
+        return reduce.softmax(scores, -1)
+    somewhere = (scores._data > -math.inf).any(-1, keepdims=True)
+    if somewhere.all():
+        return reduce.softmax(scores, -1)
+    weights = reduce.softmax(ops.where(somewhere, scores, 0.0), -1)
+    return ops.where(somewhere, weights, 0.0)
+
+
+def scaled_dot_product_attention(
+    query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
+    is_causal: bool = False, scale: float | None = None,
+) -> Any:  # fmt: skip
+    """softmax(q kᵀ · scale + mask) v: a mean of values, weighted by how keys fit the query.
+
+    Shapes: query (..., L, E), key (..., S, E), value (..., S, V), result (..., L, V).
+
+    Args:
+        attn_mask: (..., L, S): numbers to add, or bools: True where a query may look.
+        dropout_p: the probability that a weight is dropped; the function does not ask whether a
+            module is training.
+        is_causal: query i looks at keys up to i.
+        scale: 1/√E unless given.
+
+    Raises:
+        OptionError: attn_mask and is_causal both, as in PyTorch.
+
+    Source: Vaswani et al. 2017.
+    """
+    if attn_mask is not None and is_causal:
+        raise OptionError("scaled_dot_product_attention: give attn_mask or is_causal, not both")
+    weights = attention_weights(query, key, attn_mask, is_causal, scale)
+    return dropout(weights, dropout_p) @ value
 
 
 # --- losses ---------------------------------------------------------------------------------------
