@@ -162,6 +162,19 @@ def test_decoder(seed, options, masked, final):
     follow(make, arrays, **extra)
 
 
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
+@settings(deadline=None, max_examples=6)
+@given(seeds, layers)
+def test_transformer(seed, options):
+    rng = np.random.default_rng(seed)
+    first = options["batch_first"]
+    arrays = [rng.normal(size=(2, n, 4) if first else (n, 2, 4)) for n in (3, 5)]
+    mask = tc.nn.Transformer.generate_square_subsequent_mask(5, tc.float64).numpy()
+    theirs = torch.nn.Transformer.generate_square_subsequent_mask(5, dtype=torch.float64)
+    np.testing.assert_array_equal(mask, theirs.numpy())
+    follow(lambda m: m.Transformer(4, 2, 1, 2, 6, dropout=0.0, **options), arrays, tgt_mask=mask)
+
+
 def test_causal_needs_no_mask():
     x = tc.randn(4, 2, 8)
     attention = nn.MultiheadAttention(8, 2)

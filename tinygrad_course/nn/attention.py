@@ -354,3 +354,55 @@ class TransformerDecoder(_Stack):
             tgt = layer(tgt, memory, tgt_mask, memory_mask, tgt_key_padding_mask,
                         memory_key_padding_mask, tgt_is_causal, memory_is_causal)  # fmt: skip
         return self._finish(tgt)
+
+
+class Transformer(Module):
+    """decoder(tgt, encoder(src)): both stacks, each with a layer norm at its end.
+
+    Shapes: src (S, N, d_model), tgt (T, N, d_model), with batch_first (N, ...), or without N;
+    result as tgt. Arguments and errors: as `TransformerEncoderLayer`.
+    Initial values: Xavier uniform for every matrix, the others those of the parts.
+
+    Source: Vaswani et al. 2017.
+
+    >>> import tinygrad_course as tc
+    >>> net = tc.nn.Transformer(8, nhead=2, num_encoder_layers=1, num_decoder_layers=1)
+    >>> net(tc.zeros(5, 3, 8), tc.zeros(2, 3, 8)).shape
+    (2, 3, 8)
+    """
+
+    def __init__(
+        self, d_model: int = 512, nhead: int = 8, num_encoder_layers: int = 6,
+        num_decoder_layers: int = 6, dim_feedforward: int = 2048, dropout: float = 0.1,
+        activation: Any = "relu", layer_norm_eps: float = 1e-5, batch_first: bool = False,
+        norm_first: bool = False, bias: bool = True, device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        same = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first,
+                norm_first, bias, device, dtype)  # fmt: skip
+        norms = [LayerNorm(d_model, layer_norm_eps, True, bias, device, dtype) for _ in range(2)]
+        encoder, decoder = TransformerEncoderLayer(*same), TransformerDecoderLayer(*same)
+        self.encoder = TransformerEncoder(encoder, num_encoder_layers, norms[0])
+        self.decoder = TransformerDecoder(decoder, num_decoder_layers, norms[1])
+        self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
+        for p in self.parameters():
+            if p.ndim > 1:
+                init.xavier_uniform_(p)
+
+    @staticmethod
+    def generate_square_subsequent_mask(sz: int, dtype: Any = None) -> Tensor:
+        """The causal mask (sz, sz) as numbers to add: −∞ above the diagonal, else 0."""
+        return creation.tensor(np.triu(np.full((sz, sz), -np.inf), 1)).to(dtype or np.float32)
+
+    def forward(
+        self, src: Any, tgt: Any, src_mask: Any = None, tgt_mask: Any = None,
+        memory_mask: Any = None, src_key_padding_mask: Any = None, tgt_key_padding_mask: Any = None,
+        memory_key_padding_mask: Any = None, src_is_causal: bool = False,
+        tgt_is_causal: bool = False, memory_is_causal: bool = False,
+    ) -> Any:  # fmt: skip
+        """Encode and decode; masks as in `MultiheadAttention`."""
+        memory = self.encoder(src, src_mask, src_key_padding_mask, src_is_causal)
+        return self.decoder(
+            tgt, memory, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask,
+            tgt_is_causal, memory_is_causal,
+        )  # fmt: skip
