@@ -35,15 +35,15 @@ def curves(history, path):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
     loss.set(title="cross-entropy loss", yscale="log")
-    accuracy.set(title="accuracy in %", ylim=(min(90, *_lows(history)), 100.2))
-    accuracy.legend(loc="lower right")
+    accuracy.set(title="accuracy in %", ylim=(_lowest(history), 100.2))
+    loss.legend(loc="upper right")
     write(figure, path)
 
 
-def _lows(history):
-    """The accuracies of the second epoch: what comes before would squeeze the rest."""
-    row = history[min(1, len(history) - 1)]
-    return 100 * row.accuracy - 1, 100 * row.val_accuracy - 1
+def _lowest(history):
+    """Where the axis starts: below all, but the first epochs of many would squeeze the rest."""
+    row = history[1 if len(history) > 5 else 0]
+    return min(90, 100 * row.accuracy - 1, 100 * row.val_accuracy - 1)
 
 
 def filters(layer, image, path):
@@ -96,7 +96,9 @@ def _matrix(axes, counts):
     axes.imshow(right - (shares > right) * (0.35 + shares), cmap="RdBu", vmin=-1.3, vmax=1.3)
     for (i, j), n in np.ndenumerate(counts):
         if n:
-            axes.text(j, i, str(n), ha="center", va="center", color="w" if i == j else "k")
+            axes.text(
+                j, i, str(n), ha="center", va="center", color="w" if right[i, j] > 0.5 else "k"
+            )
     labels = range(len(counts))
     axes.set(xticks=labels, yticks=labels, xlabel="read as", ylabel="true digit")
     axes.set_title(f"{np.trace(counts)} of {counts.sum()} right")
