@@ -65,13 +65,16 @@ class _Cache(FunctionCache):
     """Numba's disk cache; one that cannot be read or written is as good as none."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        global _misses
         parent: Any = super()
+        found = None
         try:
-            return parent.load_overload(sig, target_context)
+            found = parent.load_overload(sig, target_context)
         except Exception:  # whatever a damaged file leads to, compiling is the answer
             with suppress(OSError):
                 parent.flush()
-            return None
+        _misses += found is None
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         parent: Any = super()
@@ -197,13 +200,15 @@ if hasattr(os, "register_at_fork"):
 
 _compiled: set[tuple[int, Any]] = set()
 _announced = False
+_misses = 0  # kernels that were not found on disk
 
 
 def _call(kernel: Kernel, *args: Any) -> Any:
     key = (id(kernel), args[0].dtype)
     if key in _compiled:
         return kernel(*args)
-    timer = threading.Timer(1.0, _announce, (kernel, len(getattr(kernel, "signatures", ()))))
+    known = len(getattr(kernel, "signatures", ()))
+    timer = threading.Timer(1.0, _announce, (kernel, known, _misses))
     timer.daemon = True
     timer.start()
     try:
@@ -213,12 +218,13 @@ def _call(kernel: Kernel, *args: Any) -> Any:
         _compiled.add(key)
 
 
-def _announce(kernel: Any, before: int) -> None:
-    """Say why nothing happens, if the kernel is still being compiled and not already running."""
+def _announce(kernel: Any, known: int, misses: int) -> None:
+    """Say why nothing happens, if the kernel is being compiled: not read from disk, not running."""
     global _announced
-    if _announced or len(getattr(kernel, "signatures", (None,) * (before + 1))) > before:
+    running = len(getattr(kernel, "signatures", (None,) * (known + 1))) > known
+    kept = isinstance(getattr(kernel, "_cache", None), _Cache)
+    if _announced or running or (kept and _misses == misses):
         return
     _announced = True
-    kept = isinstance(kernel._cache, _Cache)
     once = "once (they are cached on disk)" if kept else "as in every run (no cache can be written)"
     print(f"tinygrad_course: compiling kernels, {once}", file=sys.stderr, flush=True)
