@@ -148,12 +148,15 @@ half, float, double, short, int, long = float16, float32, float64, int16, int32,
 # 1 / 0 is inf and 0 / 0 is nan here, as in every deep-learning library: no warning for each.
 warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_course\.")
 
-_ROOMS = ("data", "nn", "optim", "testing", "training")
+_ROOMS = ("data", "files", "nn", "optim", "testing", "training")
+_FROM_FILES = ("load", "save")
 
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f".{name}", __name__)
+    if name in _FROM_FILES:
+        return getattr(importlib.import_module(".files", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -206,6 +209,7 @@ __all__ = [
     "exp2",
     "expm1",
     "eye",
+    "files",
     "flatten",
     "float",
     "float16",
@@ -233,6 +237,7 @@ __all__ = [
     "isnan",
     "le",
     "linspace",
+    "load",
     "log",
     "log1p",
     "log2",
@@ -273,6 +278,7 @@ __all__ = [
     "reshape",
     "round",
     "rsqrt",
+    "save",
     "set_default_dtype",
     "set_grad_enabled",
     "short",

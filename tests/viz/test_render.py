@@ -79,7 +79,7 @@ def test_a_program_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.usefixtures("no_programs")
 def test_broken_dot_text(capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pygraphviz")
-    with pytest.raises(RenderError, match="could not draw"):
+    with pytest.raises(RenderError, match="Invalid Input"):
         render("digraph { a -> ")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
-import warnings
 from pathlib import Path
 
 FORMATS = ("svg", "png", "pdf")
@@ -25,29 +26,30 @@ def render(dot: str, form: str = "svg", seconds: float = SECONDS) -> bytes:
     """
     program = shutil.which("dot")
     if program is not None:
-        return _by_program(program, dot, form, seconds)
-    try:
-        import pygraphviz
-    except ImportError:
+        return _by_program("dot", [program, f"-T{form}"], dot, seconds)
+    if importlib.util.find_spec("pygraphviz") is None:
         raise RenderError(
             f"drawing {form} needs Graphviz, and none was found: either "
             "pip install 'tinygrad_course[viz]' (it brings its own), or install the system's "
             "package (apt install graphviz, brew install graphviz, winget install graphviz); "
             ".dot and .txt need neither"
-        ) from None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            drawn: bytes = pygraphviz.AGraph(string=dot).draw(format=form, prog="dot")
-        except (OSError, ValueError, RuntimeError) as error:
-            raise RenderError(f"pygraphviz could not draw the graph: {error}") from error
-    return drawn
+        )
+    return _by_program("pygraphviz", [sys.executable, "-c", _DRAW, form], dot, seconds)
 
 
-def _by_program(program: str, dot: str, form: str, seconds: float) -> bytes:
+# In a process of its own: the library cannot be stopped, and talks to the terminal.
+_DRAW = """
+import sys, warnings, pygraphviz
+warnings.simplefilter("ignore")
+graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
+"""
+
+
+def _by_program(name: str, command: list[str], dot: str, seconds: float) -> bytes:
     try:
         done = subprocess.run(
-            [program, f"-T{form}"],
+            command,
             input=dot.encode(),
             capture_output=True,
             timeout=seconds,
@@ -55,14 +57,14 @@ def _by_program(program: str, dot: str, form: str, seconds: float) -> bytes:
         )
     except subprocess.TimeoutExpired:
         raise RenderError(
-            f"{program} took longer than {seconds:g} s; draw less with a smaller budget, or save "
+            f"{name} took longer than {seconds:g} s; draw less with a smaller budget, or save "
             "a .dot or .txt file"
         ) from None
     except OSError as error:
-        raise RenderError(f"{program} could not be run: {error}") from error
+        raise RenderError(f"{name} could not be run: {error}") from error
     if done.returncode or not done.stdout:
         said = done.stderr.decode(errors="replace").strip()[-500:]
-        raise RenderError(f"{program} failed with status {done.returncode}: {said}")
+        raise RenderError(f"{name} failed with status {done.returncode}: {said}")
     return done.stdout
 
 
