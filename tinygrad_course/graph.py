@@ -53,32 +53,13 @@ def kind_of(array: Any) -> Kind:
     return kind
 
 
-class Node:
-    """One application of a primitive, or a leaf (then `prim` is None).
+class BaseNode:
+    """What all nodes have."""
 
-    `parents` are the nodes of the arguments, in order, None for constants; `saved` is the output
-    and the arguments, None where no rule reads them, and is itself None once freed. `extra` is
-    None for a plain elementwise operation, which most are.
-    """
-
-    __slots__ = ("__weakref__", "extra", "grad", "kind", "parents", "prim", "saved", "seq")
-
-    def __init__(
-        self,
-        prim: Any,
-        parents: tuple[Node | None, ...],
-        saved: tuple[Any, ...] | None,
-        kind: Kind,
-        extra: Extra | None = None,
-    ) -> None:
-        self.prim = prim
-        self.parents = parents
-        self.saved = saved
-        self.kind = kind
-        self.seq = tick()
-        self.extra = extra
-        if kind is SCALAR:
-            self.grad: Any = 0.0
+    __slots__ = ("__weakref__", "extra", "grad", "prim", "seq")
+    extra: Extra | None
+    kind: Any
+    prim: Any
 
     def touch(self) -> None:
         """Take a new number: the value of this leaf was written into."""
@@ -108,6 +89,34 @@ class Node:
         return f"<{self.name} {self.shape} #{self.seq}>"
 
 
+class Node(BaseNode):
+    """One application of a primitive, or a leaf (then `prim` is None).
+
+    `parents` are the nodes of the arguments, in order, None for constants; `saved` is the output
+    and the arguments, None where no rule reads them, and is itself None once freed. `extra` is
+    None for a plain elementwise operation, which most are.
+    """
+
+    __slots__ = ("kind", "parents", "saved")
+
+    def __init__(
+        self,
+        prim: Any,
+        parents: tuple[Node | None, ...],
+        saved: tuple[Any, ...] | None,
+        kind: Kind,
+        extra: Extra | None = None,
+    ) -> None:
+        self.prim = prim
+        self.parents = parents
+        self.saved = saved
+        self.kind = kind
+        self.seq = tick()
+        self.extra = extra
+        if kind is SCALAR:
+            self.grad: Any = 0.0
+
+
 class Extra:
     """What most nodes have none of.
 
@@ -129,7 +138,8 @@ class Value:
 
     _face: ClassVar[type[Value]]
     _constant: ClassVar[Any]
-    _keeps_inner_grads: ClassVar[bool]  # every inner value has its .grad filled in
+    _keeps_inner_grads: ClassVar[bool]  # backward() fills in every inner value's .grad, too
+    _walk_filling_in: ClassVar[Callable[..., Any]]  # the walk of such a face's backward()
     _data: Any
     _node: Node | None
     _kind: Kind
@@ -201,7 +211,7 @@ class Handle:
             self._hooks.remove(self._hook)
 
 
-def _run_hooks(node: Node, g: Any, face: type[Value]) -> Any:
+def run_hooks(node: Node, g: Any, face: type[Value]) -> Any:
     boxed = isinstance(g, Value)
     grad = g if boxed else wrap(face, g if node.kind is SCALAR else np.asarray(g), None)
     assert node.extra is not None
@@ -247,6 +257,8 @@ def walk(
     entry is [node, its gradient so far, whether this walk made that array]: a first contribution
     may be somebody else's array, and only a sum made here may be written into.
     """
+    if face._keeps_inner_grads and not create_graph and only is None:
+        return face._walk_filling_in(roots, retain_graph)
     kept: dict[Node, Any] = {}
     leaves: dict[Any, Any] = {}
     pending: dict[Any, Any] = {}
@@ -255,7 +267,6 @@ def walk(
         entries, key = (leaves, node) if node.prim is None else (pending, node.seq)
         entries[key] = [node, g, False]
     plain = not (create_graph or keep)
-    direct = face._keeps_inner_grads and not create_graph and only is None  # Scalars' backward()
     seq = 0
     while pending or single:
         node, g, _ = single or pending.pop(seq, None) or _next(pending, seq)
@@ -270,8 +281,6 @@ def walk(
         if extra is not None or rules is None or not plain:
             fits, joint = extra is None or extra.fits, rules is None
             rules, g, saved = _special(node, g, saved, face, create_graph, keep, kept)
-        if direct:
-            node.grad += g
         i = -1
         for parent in node.parents:
             i += 1
@@ -291,15 +300,12 @@ def walk(
                 else:
                     c = rule(g, *saved)
             except ArithmeticError as error:
-                c = _ieee(rule, g, saved, error)
+                c = ieee(rule, g, saved, error)
             if not fits:
                 c = prim.fit(c, parent)
             if parent.prim is None:
                 if parent.seq > seq:
-                    _check_stale(node, parent, saved)
-                if direct and parent.extra is None:
-                    parent.grad += c
-                    continue
+                    check_stale(node, parent, saved)
                 entries, key = leaves, parent
             else:
                 if single is not None:
@@ -337,7 +343,7 @@ def _special(
     """
     extra, rules = node.extra, node.prim.rules
     if extra is not None and extra.hooks:
-        g = _run_hooks(node, g, face)
+        g = run_hooks(node, g, face)
     if node in keep:
         kept[node] = g
     if rules is None:
@@ -355,7 +361,7 @@ def boxed(node: Node, saved: tuple[Any, ...], face: type[Value]) -> tuple[Any, .
     return tuple([v if v is None else wrap(face, v, p) for v, p in zip(saved, places)])  # noqa: B905
 
 
-def _ieee(rule: Any, g: Any, saved: tuple[Any, ...], error: ArithmeticError) -> Any:
+def ieee(rule: Any, g: Any, saved: tuple[Any, ...], error: ArithmeticError) -> Any:
     """The rule on NumPy's floats: Python's own raise where IEEE has an answer (1 / 0 is inf)."""
     if not isinstance(g, float):
         raise error
@@ -363,7 +369,7 @@ def _ieee(rule: Any, g: Any, saved: tuple[Any, ...], error: ArithmeticError) -> 
         return float(rule(np.float64(g), *map(np.float64, saved)))
 
 
-def _check_stale(node: Node, parent: Node, saved: tuple[Any, ...]) -> int:
+def check_stale(node: Node, parent: Node, saved: tuple[Any, ...]) -> int:
     """Raise if the node saved a leaf that was written into since; else a place for the leaf."""
     joint = node.prim.joint is not None  # saves all its arguments, in its own way
     for v, p in zip(saved[1:], node.parents, strict=False):
@@ -401,7 +407,7 @@ def accumulate(grads: dict[Node, Any], face: type[Value]) -> None:
     while grads:
         node, g = grads.popitem()
         if node.extra is not None and node.extra.hooks:
-            g = _run_hooks(node, g, face)
+            g = run_hooks(node, g, face)
         if isinstance(g, np.ndarray) and getattr(node, "grad", None) is None:
             g = own(g)
         _deliver(node, g, face)

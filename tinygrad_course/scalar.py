@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from . import errors
 from .errors import DtypeError, ShapeError
-from .graph import SCALAR, Node, Value, accumulate, walk, wrap
+from .graph import Node, Value, accumulate, walk, wrap
 from .methods import ScalarMethods
 from .modes import is_grad_enabled
-from .operators import NUMBERS, bind_scalar_operators
+from .operators import NUMBERS, ScalarNode, bind_scalar_operators
 from .primitive import Primitive
 
 
@@ -44,7 +44,7 @@ class Scalar(ScalarMethods, Value):
         self._data = _number(value)
         self._node = None
         if requires_grad:
-            self._node = Node(None, (), None, SCALAR)
+            self._node = ScalarNode(None, None, None, None, None)  # type: ignore[assignment]
 
     @staticmethod
     def _compute(prim: Primitive, raw: list[Any], params: dict[str, Any]) -> Any:
@@ -138,17 +138,18 @@ def dot(ws: Sequence[Any], xs: Sequence[Any]) -> Any:
     if len(ws) != len(xs):
         raise ShapeError(f"dot: {len(ws)} weights and {len(xs)} inputs; the lengths must agree")
     try:
-        w, x = [v._data for v in ws], [v._data for v in xs]
-        nodes = [v._node for v in ws] + [v._node for v in xs]
+        both, n = [*ws, *xs], len(ws)
+        data, nodes = [v._data for v in both], tuple([v._node for v in both])
     except AttributeError:  # plain numbers among them
         return dot([_constant(w) for w in ws], [_constant(x) for x in xs])
+    w, x = data[:n], data[n:]
     out = sum(map(operator.mul, w, x), 0.0)
     if type(out) is not float:
         raise DtypeError("dot: Scalars and numbers are multiplied here; for Tensors use @")
     result = object.__new__(Scalar)
     result._data, result._node = out, None
-    if is_grad_enabled() and nodes.count(None) < len(nodes):
-        result._node = Node(_dot, tuple(nodes), (None, w, x), SCALAR)
+    if is_grad_enabled() and any(nodes):
+        result._node = ScalarNode(_dot, nodes, None, w, x)  # type: ignore[assignment]
     return result
 
 
