@@ -343,7 +343,7 @@ class _Check:
 
         Rounding inside the function, where large numbers cancel, does not show in its results.
         """
-        looks = [self.difference.along_axes(coordinates, s) for s in (0.5, 1.0, 2.0, 4.0)]
+        looks = [self.difference.along_axes(coordinates, s) for s in (0.5, 1.0, 4.0, 16.0, 64.0)]
         middles = np.stack([cotangent @ look.middle for look in looks])
         bounds = [look.weighted(cotangent) for look in looks]
         margin = 2 * (middles.max(0) - middles.min(0)) + self._tolerance(a, bounds[1][2])
