@@ -334,3 +334,12 @@ def test_inner_scalars_have_their_gradient():
     (d * c).backward()
     assert d.grad == -6.0
     assert c.grad == -4.0 + -6.0
+
+
+def test_retain_grad_on_an_inner_scalar_counts_once():
+    x = tc.Scalar(2.0)
+    y = x * 3
+    y.retain_grad()
+    (y * y).backward()
+    assert y.grad == 12.0
+    assert x.grad == 36.0

@@ -231,8 +231,9 @@ def broadcasting(
     """Tuples of n Tensors whose shapes broadcast; arguments as for `tensors`.
 
     >>> from hypothesis import find
-    >>> [x.tolist() for x in find(broadcasting(2), lambda xs: xs[0].ndim + xs[1].ndim == 2)]
-    [[1.0], [2.0]]
+    >>> x, y = find(broadcasting(2), lambda found: True)
+    >>> (x * y).requires_grad
+    True
     """
     domains = [values] * n if isinstance(values, Domain) else list(values)
     return broadcast_arrays(domains, [dtype] * n, layout).map(
