@@ -9,7 +9,6 @@ import numpy as np
 
 from . import kernels
 from .errors import DeviceError
-from .kernels import plain
 
 DEVICES = ("cpu",)
 
@@ -32,7 +31,7 @@ def check(device: Any) -> str:
 
 def kernel(name: str) -> Callable[..., Any]:
     """The fastest function for a row: the device's kernel, else the plain NumPy forward."""
-    return kernels.lookup("cpu", name) or getattr(plain, name)
+    return kernels.lookup("cpu", name) or getattr(kernels.plain, name)
 
 
 def place(array: Any, device: Any) -> Any:

@@ -115,11 +115,12 @@ class _Keeps(dict[int, tuple[bool, ...]]):
     """
 
     def __init__(self, rules: Sequence[Callable[..., Any]]) -> None:
-        self.reads = [_reads(rule) for rule in rules]
+        self.rules = rules
 
     def __missing__(self, mask: int) -> tuple[bool, ...]:
-        reads = [r for i, r in enumerate(self.reads) if mask >> i & 1]
-        slots = max((len(r) for r in self.reads), default=1)
+        every = [_reads(rule) for rule in self.rules]
+        reads = [r for i, r in enumerate(every) if mask >> i & 1]
+        slots = max((len(r) for r in every), default=1)
         self[mask] = tuple(any(r[i] for r in reads) for i in range(slots))
         return self[mask]
 
