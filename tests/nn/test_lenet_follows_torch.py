@@ -9,11 +9,12 @@ import tinygrad_course as tc
 torch = pytest.importorskip("torch")
 
 
-def lenet(nn, pool="MaxPool2d"):
+def lenet(nn, pool="MaxPool2d", bend="ReLU"):
+    pool, bend = getattr(nn, pool), getattr(nn, bend)
     return nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), getattr(nn, pool)(2),
-        nn.Conv2d(6, 16, 5), nn.ReLU(), getattr(nn, pool)(2),
-        nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
+        nn.Conv2d(1, 6, 5, padding=2), bend(), pool(2),
+        nn.Conv2d(6, 16, 5), bend(), pool(2),
+        nn.Flatten(), nn.Linear(400, 120), bend(), nn.Linear(120, 84), bend(),
         nn.Linear(84, 10),
     )  # fmt: skip
 
@@ -33,24 +34,35 @@ def test_state_dicts_load_both_ways():
     assert (again(torch.tensor(x)).detach().numpy() == expected).all()
 
 
+@pytest.fixture(scope="module")
+def digits():
+    pytest.importorskip("sklearn")
+    images, labels = tc.data.datasets.digits(size=28, margin=4).tensors
+    return (images - images.mean()) / images.std(), labels
+
+
+# In float32 a unit of ReLU that stands at its kink may go either way by rounding alone, and then
+# two runs part (PyTorch's from its own float64 run, too); tanh has no kinks.
 @pytest.mark.parametrize(
-    ("dtype", "tolerance", "pool"),
+    ("dtype", "tolerance", "pool", "bend"),
     [
-        ("float64", 1e-9, "MaxPool2d"),
-        ("float64", 1e-9, "AvgPool2d"),
-        ("float32", 1e-4, "MaxPool2d"),
+        ("float64", 1e-9, "MaxPool2d", "ReLU"),
+        ("float64", 1e-9, "AvgPool2d", "Tanh"),
+        ("float32", 1e-4, "AvgPool2d", "Tanh"),
+        ("float32", 1e-4, "MaxPool2d", "Tanh"),
     ],
 )
-def test_fifty_steps_of_adam(dtype, tolerance, pool):
+def test_fifty_steps_of_adam_on_digits(digits, dtype, tolerance, pool, bend):
     tc.manual_seed(3)
-    rng = np.random.default_rng(3)
-    ours, theirs = lenet(tc.nn, pool).to(dtype), lenet(torch.nn, pool).to(getattr(torch, dtype))
+    order = np.random.default_rng(3).permutation(len(digits[0]))
+    ours = lenet(tc.nn, pool, bend).to(dtype)
+    theirs = lenet(torch.nn, pool, bend).to(getattr(torch, dtype))
     theirs.load_state_dict(tensors(ours.state_dict()))
     a = tc.optim.Adam(ours.parameters(), lr=1e-3)
     b = torch.optim.Adam(theirs.parameters(), lr=1e-3)
-    for _ in range(50):
-        x = rng.normal(size=(8, 1, 28, 28)).astype(dtype)
-        y = rng.integers(0, 10, 8)
+    for step in range(50):
+        batch = order[32 * step : 32 * (step + 1)]
+        x, y = digits[0].numpy()[batch].astype(dtype), digits[1].numpy()[batch]
         loss = tc.nn.functional.cross_entropy(ours(tc.tensor(x)), tc.tensor(y))
         wanted = torch.nn.functional.cross_entropy(theirs(torch.tensor(x)), torch.tensor(y))
         for optimiser, value in ((a, loss), (b, wanted)):
@@ -59,11 +71,7 @@ def test_fifty_steps_of_adam(dtype, tolerance, pool):
             optimiser.step()
         assert abs(loss.item() - wanted.item()) < tolerance
     for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
-        np.testing.assert_allclose(
-            p.detach().numpy(),
-            q.detach().numpy(),
-            atol=tolerance * (10 if dtype == "float32" else 1),
-        )
+        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), atol=tolerance)
 
 
 def small(nn):
