@@ -10,7 +10,7 @@ import pytest
 import tinygrad_course as tc
 from tinygrad_course import nn, optim
 from tinygrad_course.data import DataLoader, TensorDataset
-from tinygrad_course.errors import OptionError
+from tinygrad_course.errors import OptionError, ShapeError
 from tinygrad_course.training import Epoch, History, evaluate, fit
 
 
@@ -154,3 +154,15 @@ def test_history_columns():
     rows = History([Epoch(1, 0.5, None, None, None, 1.0), Epoch(2, 0.25, None, None, None, 1.0)])
     assert rows.column("loss") == [0.5, 0.25]
     assert "–" in rows.table()
+
+
+def test_an_empty_batch_is_refused():
+    model = nn.Linear(4, 3)
+    batches = [(tc.zeros(0, 4), tc.zeros(0, dtype="int64"))]
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    for use in (
+        lambda: fit(model, nn.CrossEntropyLoss(), optimizer, batches, epochs=1, progress=False),
+        lambda: evaluate(model, batches),
+    ):
+        with pytest.raises(ShapeError, match=r"empty batch.*\(0, 4\)"):
+            use()

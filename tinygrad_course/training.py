@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .autograd import no_grad
-from .errors import OptionError
+from .errors import OptionError, ShapeError
 from .nn.functional import cross_entropy, softmax
 from .tensor import Tensor
 
@@ -83,6 +83,7 @@ def fit(
     Raises:
         FloatingPointError: the loss is no longer finite.
         OptionError: `epochs` below 1, or a loader without batches.
+        ShapeError: a batch without examples.
     """
     if epochs < 1:
         raise OptionError(f"epochs is at least 1, got {epochs}")
@@ -222,6 +223,11 @@ class _Mean:
 def _pair(batch: Any) -> tuple[Any, Any]:
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise OptionError("a batch is a pair (inputs, targets); give a collate_fn that makes pairs")
+    if 0 in getattr(batch[0], "shape", ())[:1]:
+        raise ShapeError(
+            f"an empty batch: the inputs have shape {batch[0].shape}; a mean over no examples is "
+            "not a number, so leave empty batches out"
+        )
     return batch[0], batch[1]
 
 
