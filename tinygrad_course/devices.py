@@ -10,8 +10,6 @@ import numpy as np
 from . import kernels
 from .errors import DeviceError
 
-DEVICES = ("cpu",)
-
 
 def is_device(name: Any) -> bool:
     """Whether this looks like the name of a device."""
