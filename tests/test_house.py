@@ -27,6 +27,7 @@ LEVELS = {
     "arrays": 3,
     "primitive": 3,
     "ops": 4,
+    "functions": 5,
     "methods": 5,
     "operators": 5,
     "protocols": 5,
@@ -85,6 +86,11 @@ def test_imports_go_down(path):
     assert here in LEVELS, f"{here} is a new room: give it a level"
     up = {r for r in imported_rooms(path) if r != here and LEVELS[r] > LEVELS[here]}
     assert not up, f"{path.name} (level {LEVELS[here]}) imports upward: {up}"
+
+
+def test_functions_are_made_of_rows():
+    for path in (PACKAGE / "functions").glob("*.py"):
+        assert "Primitive(" not in path.read_text(encoding="utf-8"), f"{path}: rows live in ops"
 
 
 def test_the_engine_never_names_the_viewer():

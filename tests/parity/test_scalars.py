@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 import tinygrad_course as tc
 from tinygrad_course.testing import gradcheck
 from tinygrad_course.testing import strategies as ts
+from tinygrad_course.testing.strategies import KINKS, SPECIAL
 
-from .rows import BY_NAME, KINKS, SPECIAL, TRUTH, Row, names
+from .rows import BY_NAME, Row, names
+from .rows.row import TRUTH
 
 ON_SCALARS = names(lambda r: r.scalar)
 

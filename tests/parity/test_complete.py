@@ -10,6 +10,9 @@ from tinygrad_course.primitive import TABLE, Primitive
 from .rows import ELSEWHERE, ROWS
 
 
+HOMES = ("tinygrad_course.ops.", "tinygrad_course.functions.")
+
+
 def public_functions() -> set[str]:
     """The operations at the front door, and those that are methods."""
     front = {n for n in tc.__all__ if is_operation(getattr(tc, n, None))}
@@ -18,7 +21,7 @@ def public_functions() -> set[str]:
 
 def is_operation(f: Any) -> bool:
     home = getattr(f, "__module__", None) or ""
-    return isinstance(f, Primitive) or (callable(f) and home.startswith("tinygrad_course.ops."))
+    return isinstance(f, Primitive) or (callable(f) and home.startswith(HOMES))
 
 
 def all_tested() -> set[str]:
@@ -27,12 +30,12 @@ def all_tested() -> set[str]:
 
 def test_every_row_is_tested() -> None:
     missing = set(TABLE) - all_tested()
-    assert not missing, f"add to tests/ops/rows.py a row for: {', '.join(sorted(missing))}"
+    assert not missing, f"add to tests/parity/rows a row for: {', '.join(sorted(missing))}"
 
 
 def test_every_public_function_is_tested() -> None:
     missing = public_functions() - all_tested()
-    assert not missing, f"add to tests/ops/rows.py a row for: {', '.join(sorted(missing))}"
+    assert not missing, f"add to tests/parity/rows a row for: {', '.join(sorted(missing))}"
 
 
 def test_every_test_row_is_there_for_something() -> None:
