@@ -9,7 +9,6 @@ from tinygrad_course.primitive import TABLE, Primitive
 
 from .rows import ELSEWHERE, ROWS
 
-
 HOMES = ("tinygrad_course.ops.", "tinygrad_course.functions.")
 
 
