@@ -1,6 +1,7 @@
 """Data: datasets, splits and loaders, under the names that `torch.utils.data` gives them."""
 
 from . import datasets
+from .collate import default_collate, default_convert
 from .dataset import (
     Dataset,
     Subset,
@@ -10,18 +11,33 @@ from .dataset import (
     train_val_test_split,
 )
 from .idx import read_idx
-from .loader import DataLoader, default_collate
+from .loader import DataLoader
+from .samplers import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from .transforms import RandomShift, Transformed, standardise
 
 __all__ = [
+    "BatchSampler",
     "DataLoader",
     "Dataset",
+    "RandomSampler",
     "RandomShift",
+    "Sampler",
+    "SequentialSampler",
     "Subset",
+    "SubsetRandomSampler",
     "TensorDataset",
     "Transformed",
+    "WeightedRandomSampler",
     "datasets",
     "default_collate",
+    "default_convert",
     "random_split",
     "read_idx",
     "standardise",

@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tinygrad_course.creation import Generator, default_generator, tensor
-from tinygrad_course.errors import OptionError, ShapeError
-from tinygrad_course.graph import Value
-from tinygrad_course.tensor import as_tensor
+from tinygrad_course.creation import Generator, default_generator
+from tinygrad_course.errors import OptionError
+
+from .fetch import Fetcher, Job, Stream
+from .samplers import BatchSampler, RandomSampler, SequentialSampler
+
+
+@dataclass
+class _Pass:
+    """One way through the dataset: which, by which seed, how many batches were handed out."""
+
+    epoch: int
+    seed: int
+    batch: int
+    sampler: list[Any]  # the states of the sampler's own sources when the pass began
 
 
 class DataLoader:
     """Go through a dataset in batches.
 
-    Each pass draws a new order from the generator, so a seed decides the order of every epoch:
-    the same seed gives the same batches again.
+    Each pass draws one number from the generator, and everything random in that pass follows from
+    it: the order, and the stream of random numbers that each batch has for its transforms. So the
+    same seed gives the same batches again. `state_dict` tells where the loader is, in the middle of
+    a pass too, and a loader that loads it goes on from there, bit for bit.
 
     Args:
         dataset: anything with a length and samples.
-        batch_size: samples in a batch; the last one may be smaller.
-        shuffle: whether each pass takes the samples in a new random order.
-        drop_last: leave out a last batch that is not full.
+        batch_size: samples in a batch, the last one may be smaller; None gives single samples.
+        shuffle: whether each pass takes the samples in a new random order. Without it, and without
+            a generator, a loader takes nothing from the global generator.
+        sampler: gives the indices instead, one at a time.
+        batch_sampler: gives the indices instead, a list for each batch.
+        num_workers: 0: batches are made in the thread that asks for them.
         collate_fn: makes a batch from a list of samples; `default_collate` unless given.
-        generator: the source of the order; the global one (`tc.manual_seed`) if left out.
-        num_workers: 0. Batches are made in the thread that asks for them.
+        drop_last: leave out a last batch that is not full.
+        generator: the source of the passes' seeds; the global one (`tc.manual_seed`) if left out.
 
     Raises:
-        OptionError: a batch size below 1, or workers.
+        OptionError: a batch size below 1, options that exclude each other, or workers.
 
     >>> import tinygrad_course as tc
     >>> loader = DataLoader([(i, i % 2) for i in range(5)], batch_size=2)
@@ -42,93 +60,207 @@ class DataLoader:
     def __init__(
         self,
         dataset: Any,
-        batch_size: int = 1,
-        shuffle: bool = False,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Iterable[Any] | None = None,
+        batch_sampler: Iterable[Any] | None = None,
+        num_workers: int = 0,
+        collate_fn: Callable[[Any], Any] | None = None,
         *,
         drop_last: bool = False,
-        collate_fn: Callable[[list[Any]], Any] | None = None,
         generator: Generator | None = None,
-        num_workers: int = 0,
     ) -> None:
-        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise OptionError(f"batch_size is a whole number of at least 1, got {batch_size!r}")
         if num_workers != 0:
             raise OptionError(
                 f"num_workers={num_workers} is not supported; use 0: batches are made in the "
                 "thread that asks for them"
             )
+        _check_order(batch_size, shuffle, sampler, batch_sampler, drop_last)
+        if sampler is None:
+            sampler = RandomSampler(dataset) if shuffle else SequentialSampler(dataset)
+        if batch_sampler is not None:
+            batch_size = None
+        elif batch_size is not None:
+            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         self.dataset = dataset
-        self.batch_size = int(batch_size)
-        self.shuffle = shuffle
+        self.batch_size = batch_size
+        self.sampler = sampler
+        self.batch_sampler = batch_sampler
         self.drop_last = drop_last
         self.collate_fn = collate_fn
         self.generator = generator
+        self._epoch = 0  # the number of the next pass
+        self._now: _Pass | None = None
+        self._resumed = False
+        self._base: int | None = None  # what seeds the passes of a loader that draws nothing
 
     def __len__(self) -> int:
-        full, rest = divmod(len(self.dataset), self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
+        return len(self._order)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
-        n = len(self.dataset)
-        order = np.arange(n)
-        if self.shuffle:
-            order = (self.generator or default_generator).numpy.permutation(n)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield self._batch(order[start : start + self.batch_size])
+        now = self._begin()
+        fetch = Fetcher(self.dataset, self.collate_fn, self.batch_sampler is not None)
+        for batch in map(fetch, self._jobs(now)):
+            now.batch += 1
+            yield batch
+        if self._now is now:
+            self._now = None
 
-    def _batch(self, indices: np.ndarray[Any, Any]) -> Any:
-        if self.collate_fn is None and hasattr(self.dataset, "take_batch"):
-            return self.dataset.take_batch(indices)
-        return (self.collate_fn or default_collate)([self.dataset[int(i)] for i in indices])
+    # --- the order --------------------------------------------------------------------------------
+
+    @property
+    def _order(self) -> Iterable[Any]:
+        return self.sampler if self.batch_sampler is None else self.batch_sampler
+
+    def _begin(self) -> _Pass:
+        """A new pass; or the one that was loaded, where it was left."""
+        if self._now is None or not self._resumed:
+            seed = self._new_seed()
+            self._now = _Pass(self._epoch, seed, 0, [_state(s) for s in self._sources()])
+            self._epoch += 1
+        self._resumed = False
+        return self._now
+
+    def _new_seed(self) -> int:
+        plain = self.batch_sampler is None or isinstance(self.batch_sampler, BatchSampler)
+        if self.generator is not None or not (plain and type(self.sampler) is SequentialSampler):
+            return int((self.generator or default_generator).numpy.integers(2**63))
+        if self._base is None:
+            source: Any = default_generator.numpy.bit_generator
+            self._base = _mixed(source.seed_seq.entropy)
+        return _mixed((self._base, self._epoch))
+
+    def _jobs(self, now: _Pass) -> Iterator[Job]:
+        """The batches of a pass that have not been handed out yet."""
+        drawing, skipped = Stream(now.seed, 0), now.batch
+        with drawing:
+            order = self._order_again(now) if skipped else iter(self._order)
+        for number in itertools.count(skipped):
+            with drawing:  # a sampler may draw at each step
+                try:
+                    indices = next(order)
+                except StopIteration:
+                    return
+            yield Job(now.seed, number, indices)
+
+    def _order_again(self, now: _Pass) -> Iterator[Any]:
+        """The order of a pass that was begun elsewhere, without the batches handed out there."""
+        kept = self.generator and self.generator.get_state()
+        _load(self._sources(), now.sampler)
+        order = iter(self._order)
+        for number in range(now.batch):
+            try:
+                next(order)
+            except StopIteration:
+                raise OptionError(
+                    f"the state says that {now.batch} batches were done, but the sampler gives "
+                    f"only {number}; build the loader as it was when the state was saved"
+                ) from None
+        if kept:
+            self.generator.set_state(kept)  # type: ignore[union-attr]
+        return order
+
+    def _sources(self) -> list[Any]:
+        """What the samplers draw from, other than the loader's stream."""
+        samplers = [self.batch_sampler, self.sampler, getattr(self.batch_sampler, "sampler", None)]
+        found: list[Any] = []
+        for sampler in samplers:
+            own = sampler if hasattr(sampler, "state_dict") else getattr(sampler, "generator", None)
+            if own is not None and not any(own is other for other in found):
+                found.append(own)
+        return found
+
+    # --- going on later ---------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader is, as plain data that JSON can hold.
+
+        Inside the loop it counts the batch that was just handed out as done. A loader that loads
+        the state gives the batches after that one; after the last one, a pass without batches, so
+        that what a training loop does at the end of an epoch is still done.
+
+        The state of the global generator is not part of it: save that beside it.
+        """
+        now = self._now
+        return {
+            "epoch": self._epoch if now is None else now.epoch,
+            "batch": 0 if now is None else now.batch,
+            "seed": None if now is None else now.seed,
+            "sampler": [_state(s) for s in self._sources()] if now is None else now.sampler,
+            "generator": None if self.generator is None else self.generator.get_state(),
+            "base": self._base,
+            "samples": len(self.dataset),
+            "batch_size": self.batch_size,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where another loader was, built alike over the same dataset.
+
+        Raises:
+            OptionError: the state of a loader over another dataset or with other batches.
+        """
+        self._check(state)
+        under_way = state["seed"] is not None
+        self._epoch = state["epoch"] + under_way
+        self._base = state["base"]
+        self._resumed = under_way
+        self._now = None
+        if under_way:
+            self._now = _Pass(state["epoch"], state["seed"], state["batch"], list(state["sampler"]))
+        _load(self._sources(), state["sampler"])
+        if self.generator is not None:
+            self.generator.set_state(state["generator"])
+
+    def _check(self, state: Mapping[str, Any]) -> None:
+        here = self.state_dict()
+        missing = here.keys() - state.keys()
+        if missing:
+            raise OptionError(f"not the state of a loader: it has no {', '.join(sorted(missing))}")
+        for name, kind in _MUST_AGREE.items():
+            if kind(state[name]) != kind(here[name]):
+                raise OptionError(
+                    f"the state is that of a loader with {name}={state[name]!r}, this one has "
+                    f"{here[name]!r}; build the loader as it was when the state was saved"
+                )
 
 
-def default_collate(samples: list[Any]) -> Any:
-    """Stack samples into a batch: Tensors, arrays and numbers into Tensors with a first dimension.
-
-    Tuples, lists and dicts of these become tuples, lists and dicts of batches; text stays a list.
-
-    Raises:
-        OptionError: no samples, or a sample of another type.
-        ShapeError: samples of different shapes or lengths.
-
-    >>> default_collate([{"x": 1.0, "name": "a"}, {"x": 2.0, "name": "b"}])
-    {'x': tensor([1., 2.]), 'name': ['a', 'b']}
-    """
-    if not samples:
-        raise OptionError("a batch needs at least one sample")
-    first = samples[0]
-    if isinstance(first, (Value, np.ndarray, np.generic)):
-        return _stacked(samples)
-    if isinstance(first, (bool, int, float)):
-        return tensor(samples)
-    if isinstance(first, (str, bytes)):
-        return list(samples)
-    if isinstance(first, Mapping):
-        return {key: default_collate([s[key] for s in samples]) for key in first}
-    if isinstance(first, (tuple, list)):
-        return _side_by_side(samples)
-    raise OptionError(
-        f"cannot make a batch of {type(first).__name__} samples; Tensors, arrays, numbers, text "
-        "and tuples, lists and dicts of them are understood; otherwise pass collate_fn"
-    )
+_MUST_AGREE: dict[str, Callable[[Any], Any]] = {
+    "samples": int,
+    "batch_size": lambda size: size,
+    "sampler": len,
+    "generator": lambda state: state is None,
+}
 
 
-def _stacked(samples: list[Any]) -> Any:
-    arrays = [np.asarray(as_tensor(s).detach().numpy()) for s in samples]
-    shapes = {a.shape for a in arrays}
-    if len(shapes) > 1:
-        raise ShapeError(
-            f"samples of one batch must have one shape, got {sorted(shapes)}; bring them to one "
-            "size, or pass collate_fn"
+def _state(source: Any) -> Any:
+    return source.state_dict() if hasattr(source, "state_dict") else source.get_state()
+
+
+def _load(sources: list[Any], states: list[Any]) -> None:
+    for source, state in zip(sources, states, strict=True):
+        if hasattr(source, "load_state_dict"):
+            source.load_state_dict(state)
+        else:
+            source.set_state(state)
+
+
+def _mixed(seed: Any) -> int:
+    """One well-mixed number from a seed or several."""
+    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
+
+
+def _check_order(
+    batch_size: Any, shuffle: Any, sampler: Any, batch_sampler: Any, drop_last: bool
+) -> None:
+    """Options that say twice, or in two ways, in which order the samples come."""
+    if sampler is not None and shuffle:
+        raise OptionError("a sampler decides the order; leave shuffle out")
+    if batch_sampler is not None and (
+        batch_size != 1 or shuffle or sampler is not None or drop_last
+    ):
+        raise OptionError(
+            "a batch_sampler decides the batches; leave batch_size, shuffle, sampler and drop_last "
+            "out"
         )
-    return as_tensor(np.stack(arrays))
-
-
-def _side_by_side(samples: list[Any]) -> Any:
-    first = samples[0]
-    if len({len(s) for s in samples}) > 1:
-        raise ShapeError("samples of one batch must have the same number of parts")
-    parts = [default_collate(list(column)) for column in zip(*samples, strict=True)]
-    if hasattr(first, "_fields"):  # a named tuple
-        return type(first)(*parts)
-    return type(first)(parts)
+    if batch_size is None and drop_last:
+        raise OptionError("batch_size=None gives single samples; drop_last has no meaning there")
