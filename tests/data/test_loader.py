@@ -97,6 +97,21 @@ def test_batch_sizes_that_make_no_sense(size):
         DataLoader([1], size)
 
 
-def test_workers_are_refused_by_name():
-    with pytest.raises(OptionError, match="num_workers=2"):
-        DataLoader([1], num_workers=2)
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"num_workers": -1}, "num_workers"),
+        ({"num_workers": 1.5}, "num_workers"),
+        ({"num_workers": 1, "prefetch_factor": 0}, "prefetch_factor"),
+        ({"timeout": -1}, "timeout"),
+        ({"prefetch_factor": 2}, "there are none"),
+        ({"persistent_workers": True}, "there are none"),
+        ({"multiprocessing_context": "fork"}, "there are none"),
+        ({"num_workers": 1, "multiprocessing_context": "thread"}, "'thread'"),
+        ({"num_workers": 1, "multiprocessing_context": 3}, "a context or its name"),
+        ({"pin_memory": True}, "pin_memory"),
+    ],
+)
+def test_options_that_make_no_sense(options, reason):
+    with pytest.raises(OptionError, match=reason):
+        DataLoader([1], **options)

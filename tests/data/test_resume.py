@@ -64,19 +64,24 @@ KINDS = {
     "augmented": lambda: DataLoader(Transformed(PAIRS, noisy), 3),
     "shuffled": lambda: DataLoader(Transformed(PAIRS, noisy), 3, shuffle=True),
     "own generator": lambda: DataLoader(PAIRS, 4, shuffle=True, generator=tc.Generator(3)),
-    "sampler": lambda: DataLoader(PAIRS, 3, sampler=RandomSampler(PAIRS, generator=tc.Generator(1))),
+    "sampler": lambda: DataLoader(PAIRS, 3, sampler=ordered(tc.Generator(1))),
     "shared": lambda: shared(tc.Generator(4)),
     "weighted": lambda: DataLoader(PAIRS, 5, sampler=WeightedRandomSampler(range(17), 17)),
     "lazy": lambda: DataLoader(PAIRS, 2, sampler=Lazy()),
     "stateful": lambda: DataLoader(PAIRS, 2, sampler=Counting()),
     "batches": lambda: DataLoader(PAIRS, batch_sampler=BatchSampler(Lazy(), 3, True)),
     "singles": lambda: DataLoader(PAIRS, None, shuffle=True),
+    "workers": lambda: DataLoader(Transformed(PAIRS, noisy), 3, shuffle=True, num_workers=2),
+    "lazy, workers": lambda: DataLoader(PAIRS, 2, sampler=Lazy(), num_workers=2),
 }  # fmt: skip
 
 
+def ordered(generator):
+    return RandomSampler(PAIRS, generator=generator)
+
+
 def shared(generator):
-    sampler = RandomSampler(PAIRS, generator=generator)
-    return DataLoader(PAIRS, 3, sampler=sampler, generator=generator)
+    return DataLoader(PAIRS, 3, sampler=ordered(generator), generator=generator)
 
 
 def plain(batches):

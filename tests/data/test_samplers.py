@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -63,8 +64,7 @@ def test_batches_of_indices(n, size, drop):
     sampler = BatchSampler(range(n), size, drop)
     batches = list(sampler)
     assert len(batches) == len(sampler)
-    flat = sum(batches, [])
-    assert flat == list(range(n - n % size if drop else n))
+    assert list(chain(*batches)) == list(range(n - n % size if drop else n))
     assert all(len(b) == size for b in batches[:-1])
 
 

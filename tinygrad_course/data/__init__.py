@@ -21,6 +21,7 @@ from .samplers import (
     WeightedRandomSampler,
 )
 from .transforms import RandomShift, Transformed, standardise
+from .workers import get_worker_info
 
 __all__ = [
     "BatchSampler",
@@ -38,6 +39,7 @@ __all__ = [
     "datasets",
     "default_collate",
     "default_convert",
+    "get_worker_info",
     "random_split",
     "read_idx",
     "standardise",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from tinygrad_course.errors import OptionError
 
 from .fetch import Fetcher, Job, Stream
 from .samplers import BatchSampler, RandomSampler, SequentialSampler
+from .workers import Plan, Pool, context_for
 
 
 @dataclass
@@ -41,13 +43,25 @@ class DataLoader:
             a generator, a loader takes nothing from the global generator.
         sampler: gives the indices instead, one at a time.
         batch_sampler: gives the indices instead, a list for each batch.
-        num_workers: 0: batches are made in the thread that asks for them.
+        num_workers: processes that read batches ahead. With 0, a batch is read when it is asked
+            for, in the thread that asks. The batches are the same for any number.
         collate_fn: makes a batch from a list of samples; `default_collate` unless given.
+        pin_memory: False; there is no memory to pin.
         drop_last: leave out a last batch that is not full.
+        timeout: seconds to wait for a batch from a worker; 0 means any time.
+        worker_init_fn: called in each worker with its number before it reads anything.
+        multiprocessing_context: how workers start: "fork" (on Linux, unless given), "spawn" or
+            "forkserver", or a multiprocessing context.
         generator: the source of the passes' seeds; the global one (`tc.manual_seed`) if left out.
+        prefetch_factor: batches that each worker reads ahead, 2 unless given.
+        persistent_workers: keep the workers, and what their dataset holds in memory, for the next
+            pass.
 
     Raises:
-        OptionError: a batch size below 1, options that exclude each other, or workers.
+        OptionError: a batch size below 1, or options that exclude each other or have no meaning.
+        RuntimeError: a worker died, or a batch took longer than `timeout`. An error that a dataset
+            raises in a worker is raised here as it is, with the traceback from there as its cause,
+            and notes that name the sample and the worker.
 
     >>> import tinygrad_course as tc
     >>> loader = DataLoader([(i, i % 2) for i in range(5)], batch_size=2)
@@ -66,15 +80,25 @@ class DataLoader:
         batch_sampler: Iterable[Any] | None = None,
         num_workers: int = 0,
         collate_fn: Callable[[Any], Any] | None = None,
-        *,
+        pin_memory: bool = False,
         drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: Any = None,
         generator: Generator | None = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
     ) -> None:
-        if num_workers != 0:
-            raise OptionError(
-                f"num_workers={num_workers} is not supported; use 0: batches are made in the "
-                "thread that asks for them"
-            )
+        if pin_memory:
+            raise OptionError("pin_memory=True is not supported: batches live in plain memory")
+        self.num_workers = num_workers
+        self.persistent_workers = persistent_workers
+        self._plan = _plan(
+            num_workers, prefetch_factor, timeout, worker_init_fn, multiprocessing_context,
+            persistent_workers,
+        )  # fmt: skip
+        self._idle: Pool | None = None  # workers that wait for the next pass
         _check_order(batch_size, shuffle, sampler, batch_sampler, drop_last)
         if sampler is None:
             sampler = RandomSampler(dataset) if shuffle else SequentialSampler(dataset)
@@ -100,11 +124,31 @@ class DataLoader:
     def __iter__(self) -> Iterator[Any]:
         now = self._begin()
         fetch = Fetcher(self.dataset, self.collate_fn, self.batch_sampler is not None)
-        for batch in map(fetch, self._jobs(now)):
-            now.batch += 1
-            yield batch
+        with self._reader(fetch, now) as batches:
+            for batch in batches:
+                now.batch += 1
+                yield batch
         if self._now is now:
             self._now = None
+
+    @contextlib.contextmanager
+    def _reader(self, fetch: Fetcher, now: _Pass) -> Iterator[Iterator[Any]]:
+        if self._plan is None:
+            yield map(fetch, self._jobs(now))
+            return
+        pool, self._idle = self._idle or Pool(fetch, self._plan, now.seed), None
+        healthy = False
+        try:
+            yield pool.run(self._jobs(now))
+            healthy = True
+        except GeneratorExit:  # a break: nothing is wrong
+            healthy = True
+            raise
+        finally:
+            if healthy and self.persistent_workers and self._idle is None:
+                self._idle = pool
+            else:
+                pool.close()
 
     # --- the order --------------------------------------------------------------------------------
 
@@ -264,3 +308,25 @@ def _check_order(
         )
     if batch_size is None and drop_last:
         raise OptionError("batch_size=None gives single samples; drop_last has no meaning there")
+
+
+def _plan(
+    workers: Any, prefetch: Any, timeout: float, init: Any, context: Any, persistent: bool
+) -> Plan | None:
+    """How workers are to run; None if there are none."""
+    for name, value, least in (("num_workers", workers, 0), ("prefetch_factor", prefetch, 1)):
+        if value is not None and (not isinstance(value, (int, np.integer)) or value < least):
+            raise OptionError(f"{name} is a whole number of at least {least}, got {value!r}")
+    if not timeout >= 0:
+        raise OptionError(f"timeout is a number of seconds, not negative, got {timeout!r}")
+    if workers:
+        return Plan(int(workers), prefetch or 2, timeout, init, context_for(context))
+    given = {
+        "prefetch_factor": prefetch,
+        "multiprocessing_context": context,
+        "persistent_workers": persistent or None,
+    }
+    for name, value in given.items():
+        if value is not None:
+            raise OptionError(f"{name} is for workers, and there are none: pass num_workers too")
+    return None
