@@ -148,7 +148,7 @@ half, float, double, short, int, long = float16, float32, float64, int16, int32,
 # 1 / 0 is inf and 0 / 0 is nan here, as in every deep-learning library: no warning for each.
 warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_course\.")
 
-_ROOMS = ("data", "files", "nn", "optim", "testing", "training")
+_ROOMS = ("data", "files", "func", "nn", "optim", "testing", "training")
 _FROM_FILES = ("load", "save")
 
 
@@ -220,6 +220,7 @@ __all__ = [
     "from_numpy",
     "full",
     "full_like",
+    "func",
     "gather",
     "ge",
     "get_default_dtype",

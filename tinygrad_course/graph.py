@@ -357,8 +357,9 @@ def _special(
 
 def boxed(node: Node, saved: tuple[Any, ...], face: type[Value]) -> tuple[Any, ...]:
     """The saved values with their places in the graph, so that the rules' work is recorded."""
-    places = (node, *node.parents, None)  # None for an optional argument left out
-    return tuple([v if v is None else wrap(face, v, p) for v, p in zip(saved, places)])  # noqa: B905
+    # the last None is the place of an optional argument left out; Scalars' truth values stay bare
+    pairs = zip(saved, (node, *node.parents, None))  # noqa: B905
+    return tuple([v if v is None or type(v) is bool else wrap(face, v, p) for v, p in pairs])
 
 
 def ieee(rule: Any, g: Any, saved: tuple[Any, ...], error: ArithmeticError) -> Any:
