@@ -101,6 +101,23 @@ def test_mutated_files(tmp_path_factory, data):
     assert message.startswith(str(path))
 
 
+def test_numbers_that_tensors_cannot_hold(tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "w.safetensors"
+    save_file({"w": np.ones(2, np.uint16)}, path)
+    with pytest.raises(FormatError, match=r"w\.safetensors: w is uint16"):
+        files.load(path)
+
+
+def test_half_written_files_are_cleared_away(tmp_path):
+    others = [".run.0badcafe.part", ".run[1].b.0badcafe.part", "run[1]"]
+    for name in (".run[1].0badcafe.part", *others):
+        (tmp_path / name).touch()
+    files.remove_parts(tmp_path / "run[1]")
+    assert sorted(os.listdir(tmp_path)) == others
+
+
 def test_without_safetensors(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(ImportError, match="pip install"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 from collections.abc import Mapping
@@ -10,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import as_array
+from . import devices
+from .arrays import DTYPES, as_array
 from .errors import FormatError, OptionError
 from .tensor import Tensor, as_tensor
 
@@ -37,6 +39,16 @@ def atomic_write(path: StrPath, data: bytes | str) -> None:
         part.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def remove_parts(path: StrPath) -> None:
+    """Remove what `atomic_write` calls for this file left half-written when they were killed.
+
+    Nobody else may be writing the file.
+    """
+    target = Path(os.path.realpath(path))
+    for part in target.parent.glob(f".{glob.escape(target.name[:64])}.{'[0-9a-f]' * 8}.part"):
+        part.unlink(missing_ok=True)
 
 
 def output_folder(path: StrPath) -> Path:
@@ -97,8 +109,8 @@ def save(tensors: Any, path: Any, metadata: Mapping[str, str] | None = None) -> 
             raise OptionError(f"names and metadata are text, got {text!r}")
     # A safetensors writer takes an array's memory as it lies: anything that is not C-contiguous
     # would come back with its elements in another order, without an error (version 0.8.0).
-    arrays = {name: np.ascontiguousarray(_array(t)) for name, t in tensors.items()}
-    arrays = {name: a.reshape(np.shape(tensors[name])) for name, a in arrays.items()}
+    arrays = {name: host_array(t) for name, t in tensors.items()}
+    arrays = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
     atomic_write(path, _library().numpy.save(arrays, dict(metadata) if metadata else None))
 
 
@@ -106,33 +118,40 @@ def load(path: StrPath) -> dict[str, Tensor]:
     """The named tensors in a safetensors file, from whatever library wrote it.
 
     Raises:
-        FormatError: the file is not safetensors, or is damaged or cut off.
+        FormatError: the file is not safetensors, is damaged or cut off, or holds numbers of a type
+            that Tensors cannot hold.
         FileNotFoundError: there is no such file.
         ImportError: safetensors is not installed.
     """
-    return {name: as_tensor(a) for name, a in _read(path)[0].items()}
+    return {name: as_tensor(a) for name, a in read_file(path)[0].items()}
 
 
 def load_metadata(path: StrPath) -> dict[str, str]:
     """The texts that `save` kept beside the tensors. Raises as `load` does."""
-    return _read(path)[1]
+    return read_file(path)[1]
 
 
-def _read(path: StrPath) -> tuple[dict[str, Any], dict[str, str]]:
+def read_file(path: StrPath) -> tuple[dict[str, Any], dict[str, str]]:
+    """The arrays and the texts of a safetensors file. Raises as `load` does."""
     library = _library()
     with open(path, "rb"):  # no such file, no permission: Python's own errors
         pass
     try:
         with library.safe_open(os.fspath(path), framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return arrays, dict(file.metadata() or {})
+            metadata = dict(file.metadata() or {})
     except (library.SafetensorError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: not a whole safetensors file: {error}") from error
+    for name, array in arrays.items():
+        if array.dtype.name not in DTYPES:
+            raise FormatError(f"{path}: {name} is {array.dtype}, which Tensors cannot hold")
+    return arrays, metadata
 
 
-def _array(tensor: Any) -> np.ndarray[Any, Any]:
-    array = tensor.detach().numpy() if isinstance(tensor, Tensor) else tensor
-    return np.asarray(as_array(array))
+def host_array(tensor: Any) -> np.ndarray[Any, Any]:
+    """The numbers of a Tensor, wherever it lives, or of anything that Tensors are made from."""
+    array = tensor.detach()._data if isinstance(tensor, Tensor) else as_array(tensor)
+    return devices.to_numpy(array)
 
 
 def _library() -> Any:

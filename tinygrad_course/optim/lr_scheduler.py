@@ -231,6 +231,12 @@ class MultiStepLR(LRScheduler):
         factor = self.gamma ** bisect_right(sorted(self.milestones.elements()), self.last_epoch)
         return [lr * factor for lr in self.base_lrs]
 
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over the state of a schedule of this class; load the optimiser's state too."""
+        # a file gives back a dict, in JSON with text for numbers, where a Counter was saved
+        counts = {int(epoch): n for epoch, n in state_dict["milestones"].items()}
+        super().load_state_dict({**state_dict, "milestones": Counter(counts)})
+
 
 class ExponentialLR(LRScheduler):
     """α = α₀ · gamma^epoch."""
