@@ -144,7 +144,7 @@ straight = {
 }
 ways = {name: walk(valley, start, make, 400) for name, make in straight.items()}
 needed = {name: int(np.argmax(np.hypot(*way.T) < 1e-3)) for name, way in ways.items()}
-box = {"xlim": (-2, 0.5), "ylim": (-1.2, 1.2), "xlabel": "x", "ylabel": "y"}
+box = {"xlim": (-2, 0.5), "ylim": (-2.6, 2.6), "xlabel": "x", "ylabel": "y"}
 shown = {name: way[: needed[name] + 1] for name, way in ways.items()}
 chapter.save(lessons.surface(valley, shown, **box, title="a straight valley"), "valley.png")
 print("steps to within 0.001 of the minimum:", needed)

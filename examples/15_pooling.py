@@ -46,16 +46,9 @@ print("mean:", mean[0, 0].tolist())
 # %%
 (to_max,) = tc.autograd.grad(largest.sum(), x)
 (to_mean,) = tc.autograd.grad(mean.sum(), x)
-figure = lessons.images(
-    [x.detach()[0, 0], to_max[0, 0], to_mean[0, 0]],
-    ["numbers", "gradient of max", "gradient of mean"],
-    cmap="viridis",
-)
-for axes, numbers in zip(figure.axes, (x.detach(), to_max, to_mean), strict=True):
-    for (i, j), n in np.ndenumerate(numbers.numpy()[0, 0]):
-        colour = "k" if n > 0.6 * numbers.max().item() else "w"
-        axes.text(j, i, f"{n:g}", ha="center", va="center", fontsize=7, color=colour)
-chapter.save(figure, "gradients.png")
+grids = [v.detach()[0, 0] for v in (x, to_max, to_mean)]
+names = ["numbers", "gradient of the maximum", "gradient of the mean"]
+chapter.save(lessons.numbers(grids, names), "gradients.png")
 
 # %% [markdown]
 # ## The same convolution, four ways

@@ -267,11 +267,15 @@ def bars(groups: Mapping[str, float], *, ylabel: str = "", title: str = "") -> F
     figure = new_figure(max(4.0, 1.1 * len(groups)), 3.6)
     axes = figure.subplots()
     drawn = axes.bar(list(groups), list(groups.values()), color=COLOURS[0])
-    axes.bar_label(drawn, fmt="%.3g", padding=2)
+    axes.bar_label(drawn, fmt=_short, padding=2)
     axes.set(ylabel=ylabel, title=title)
     axes.margins(y=0.12)
     axes.tick_params(axis="x", labelrotation=0 if len(groups) < 6 else 20)
     return figure
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def confusion(
@@ -319,6 +323,18 @@ def _squares(axes: Axes, counts: Any, names: Sequence[Any], title: str) -> None:
     axes.set_yticks(places, [str(n) for n in names])
     axes.set(xlabel="taken for", ylabel="true class")
     axes.set_title(title or f"{np.trace(counts)} of {counts.sum()} right")
+
+
+def numbers(grids: Sequence[Any], titles: Sequence[str] = (), *, title: str = "") -> Figure:
+    """Small matrices side by side, every number written out."""
+    shown = [array(g) for g in grids]
+    figure = new_figure(sum(max(0.55 * g.shape[1], 1.5) for g in shown) + 0.5, 3.9)
+    for axes, grid, name in itertools.zip_longest(
+        np.ravel(figure.subplots(1, len(shown))), shown, titles, fillvalue=""
+    ):
+        _numbers(axes, grid, name)
+    figure.suptitle(title)
+    return figure
 
 
 def sliding(
