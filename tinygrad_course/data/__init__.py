@@ -1,8 +1,10 @@
 """Data: datasets, splits and loaders, under the names that `torch.utils.data` gives them."""
 
 from . import datasets
+from .cifar import read_cifar
 from .collate import default_collate, default_convert
 from .dataset import (
+    ConcatDataset,
     Dataset,
     Subset,
     TensorDataset,
@@ -11,6 +13,7 @@ from .dataset import (
     train_val_test_split,
 )
 from .idx import read_idx
+from .image import read_image
 from .loader import DataLoader
 from .samplers import (
     BatchSampler,
@@ -25,6 +28,7 @@ from .workers import get_worker_info
 
 __all__ = [
     "BatchSampler",
+    "ConcatDataset",
     "DataLoader",
     "Dataset",
     "RandomSampler",
@@ -41,7 +45,9 @@ __all__ = [
     "default_convert",
     "get_worker_info",
     "random_split",
+    "read_cifar",
     "read_idx",
+    "read_image",
     "standardise",
     "train_test_split",
     "train_val_test_split",

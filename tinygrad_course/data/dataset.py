@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,46 @@ class Dataset:
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
+    def __add__(self, other: Any) -> ConcatDataset:
+        return ConcatDataset([self, other])
+
+
+class ConcatDataset(Dataset):
+    """Datasets one after the other.
+
+    >>> joined = ConcatDataset(["ab", "cde"])
+    >>> len(joined), joined[1], joined[2], joined[-1]
+    (5, 'b', 'c', 'e')
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise OptionError("ConcatDataset needs at least one dataset")
+        self.cumulative_sizes = np.cumsum([len(d) for d in self.datasets]).tolist()
+
+    def __len__(self) -> int:
+        return int(self.cumulative_sizes[-1])
+
+    def __getitem__(self, index: int) -> Any:
+        n = len(self)
+        if not -n <= index < n:
+            raise IndexError(f"sample {index} of a dataset of {n}")
+        index = int(index) % n
+        part = bisect.bisect_right(self.cumulative_sizes, index)
+        before = self.cumulative_sizes[part - 1] if part else 0
+        return self.datasets[part][index - before]
+
 
 class TensorDataset(Dataset):
     """Tensors side by side: sample i is the i-th row of each.
 
     Args:
         tensors: Tensors or arrays with the same first size; kept without a copy.
+
+    Attributes:
+        classes, features: what the labels and the columns of the inputs are called, where that is
+            known.
 
     Raises:
         ShapeError: first sizes that differ, or a value without dimensions.
@@ -58,6 +93,8 @@ class TensorDataset(Dataset):
         sizes = [t.shape[0] for t in self.tensors]
         if len(set(sizes)) > 1:
             raise ShapeError(f"the tensors must have the same first size, got {sizes}")
+        self.classes: list[str] = []
+        self.features: list[str] = []
 
     def __len__(self) -> int:
         return self.tensors[0].shape[0]
