@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from tinygrad_course.arrays import as_array, checked_dtype
 from tinygrad_course.errors import DtypeError, OptionError
 from tinygrad_course.graph import Handle
 from tinygrad_course.tensor import Tensor
+
+if TYPE_CHECKING:
+    from .summary import Summary
 
 
 class Parameter(Tensor):
@@ -336,6 +339,31 @@ class Module:
         """Call `hook(module, args, out)` after forward; a result other than None replaces out."""
         self._forward_hooks.append(hook)
         return Handle(self._forward_hooks, hook)
+
+    def summary(self, *inputs: Any, **kwargs: Any) -> Summary:
+        """What each layer gives, learns and costs for an example input; print it for a table.
+
+        A copy of the model that shares its parameters runs once, in eval mode and recording
+        nothing, so that nothing changes in the model, its buffers and the random state. Hooks run.
+
+        Args:
+            inputs: what `forward` takes; a tuple of ints is a shape, and zeros are taken.
+            kwargs: `forward`'s keyword arguments.
+
+        Returns:
+            A row for each layer: name, class, shape of the output, parameters, multiply-adds (the
+            products in matrix products and convolutions, as recorded, wherever forward computes
+            them) and the bytes of its output, 0 if it shares memory with what came before.
+
+        >>> import tinygrad_course as tc
+        >>> model = tc.nn.Sequential(tc.nn.Linear(3, 4), tc.nn.ReLU(), tc.nn.Linear(4, 2))
+        >>> found = model.summary((1, 3))
+        >>> found.parameters, found.multiply_adds, found.activation_bytes
+        (26, 20, 40)
+        """
+        from .summary import summarise
+
+        return summarise(self, inputs, kwargs)
 
     # --- state ---
 
