@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .errors import GradientError
+from .errors import GradientError, OptionError
 from .graph import SCALAR, Extra, Kind, Node, Value, accumulate, own, walk, wrap
-from .modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .primitive import TABLE, Primitive
+from .recompute import checkpoint
 from .tensor import Tensor
 
 __all__ = [
     "Function",
     "backward",
+    "checkpoint",
     "enable_grad",
     "grad",
+    "inference_mode",
     "is_grad_enabled",
     "no_grad",
+    "once_differentiable",
     "set_grad_enabled",
 ]
 
@@ -30,7 +35,8 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """d(outputs)/d(inputs), weighted by `grad_outputs`; nobody's `.grad` changes.
 
@@ -41,6 +47,7 @@ def grad(
         retain_graph: keep what the backward pass needs; by default only with `create_graph`.
         create_graph: record the backward pass too, so that its results can be differentiated.
         allow_unused: give None, instead of an error, for inputs that no output depends on.
+        materialize_grads: give zeros for them.
 
     Raises:
         GradientError: an input that requires no gradient or is not used, a freed graph.
@@ -52,6 +59,8 @@ def grad(
     >>> first.item(), second.item()
     (12.0, 12.0)
     """
+    if materialize_grads and allow_unused is False:
+        raise OptionError("grad(): materialize_grads=True allows unused inputs; leave allow_unused")
     wanted = [_tracked(v, "input") for v in _listed(inputs)]
     face, roots = _roots(outputs, grad_outputs, create_graph)
     grads = walk(
@@ -62,12 +71,16 @@ def grad(
         keep=frozenset(node for node in wanted if node.prim is not None),
         only=ancestors(roots, wanted),
     )
-    if not allow_unused and any(node not in grads for node in wanted):
+    if not (allow_unused or materialize_grads) and any(node not in grads for node in wanted):
         missing = [i for i, node in enumerate(wanted) if node not in grads]
         raise GradientError(
             f"grad(): no output depends on input {missing[0]}; pass allow_unused=True to get None"
         )
-    return tuple(_result(grads.get(node), face) for node in wanted)
+    found = tuple(_result(grads.get(node), face) for node in wanted)
+    if not materialize_grads:
+        return found
+    inputs = _listed(inputs)
+    return tuple(0 * v.detach() if g is None else g for v, g in zip(inputs, found, strict=True))
 
 
 def ancestors(outputs: Iterable[Node], inputs: Collection[Node]) -> set[Node]:
@@ -105,11 +118,29 @@ def backward(
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    inputs: Any = None,
 ) -> None:
-    """Add the gradients of several outputs at once to the `.grad` of their leaves."""
+    """Add the gradients of several outputs at once to the `.grad` of their leaves.
+
+    Args:
+        tensors: a Tensor or Scalar, or a sequence of them.
+        grad_tensors: one gradient per output; 1 for outputs of one element.
+        retain_graph: keep what the backward pass needs; by default only with `create_graph`.
+        create_graph: record the backward pass too.
+        inputs: the leaves whose `.grad` is meant; all others are left alone.
+
+    Raises:
+        GradientError: an output that requires no gradient, a freed graph.
+    """
     face, roots = _roots(tensors, grad_tensors, create_graph)
     keep = create_graph if retain_graph is None else retain_graph
-    accumulate(walk(roots, face, create_graph=create_graph, retain_graph=keep), face)
+    only = None
+    if inputs is not None:
+        wanted = [_tracked(v, "input") for v in _listed(inputs)]
+        if not all(node.prim is None for node in wanted):
+            raise GradientError("backward(): inputs must be leaves; use grad() for inner values")
+        only = ancestors(roots, wanted)
+    accumulate(walk(roots, face, create_graph=create_graph, retain_graph=keep, only=only), face)
 
 
 def _listed(values: Any) -> Sequence[Any]:
@@ -154,6 +185,7 @@ class Context:
         self.needs_input_grad = needs_input_grad
         self._saved: tuple[Any, ...] = ()
         self._constants: tuple[Any, ...] = ()
+        self._materializes = True
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep inputs or outputs of `forward`; they are freed with the graph."""
@@ -162,6 +194,16 @@ class Context:
     def mark_non_differentiable(self, *outputs: Any) -> None:
         """Outputs that carry no gradient."""
         self._constants = outputs
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether `backward` gets zeros (the default), or None, for outputs that were not used."""
+        self._materializes = value
+
+    def mark_dirty(self, *tensors: Any) -> None:
+        """Not offered: writing in place gives a tensor a new value here, so return a new tensor."""
+        raise GradientError(
+            "mark_dirty: a Function does not write into its inputs here; return a new tensor"
+        )
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -174,7 +216,9 @@ class Function:
 
     Subclass it, write `forward(ctx, *args)` and `backward(ctx, *grads)` as static methods, and call
     `apply`. `backward` returns one gradient (or None) per argument of `forward`. It is written in
-    Tensor operations, so with `create_graph=True` it is differentiated in its turn.
+    Tensor operations, so with `create_graph=True` it is differentiated in its turn. In the other
+    style that PyTorch knows, `forward(*args)` only computes, and `setup_context(ctx, inputs,
+    output)` saves.
 
     >>> import tinygrad_course as tc
     >>> class Double(tc.autograd.Function):
@@ -201,16 +245,27 @@ class Function:
         """The gradient of each argument, given the gradient of each result."""
         raise GradientError("a Function needs a static method backward(ctx, *grads)")
 
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Save what `backward` needs, for a `forward` that takes no ctx."""
+        raise GradientError("setup_context(ctx, inputs, output) must be a static method of yours")
+
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run `forward`, and record `backward` if an argument requires grad."""
         parents = tuple(a._node if isinstance(a, Value) else None for a in args)
         ctx = Context(tuple(p is not None for p in parents))
         with no_grad():
-            results = cls.forward(ctx, *args, **kwargs)
+            if cls.setup_context is Function.setup_context:
+                results = cls.forward(ctx, *args, **kwargs)
+            else:
+                results = cls.forward(*args, **kwargs)
+                cls.setup_context(ctx, args, results)
         if not is_grad_enabled() or not any(ctx.needs_input_grad):
             return results
         several = isinstance(results, tuple)
+        if not several and not isinstance(results, Value):
+            return results
         outputs = results if several else (results,)
         recorded = _record(cls, ctx, args, parents, outputs, several)
         return recorded if several else recorded[0]
@@ -246,12 +301,9 @@ def _save(
         at = [i for i, output in enumerate(outputs) if output is value]
         saved.append((at[0], value._data) if at else value)
     ctx._saved = ()
-    prim.outputs = [_kind(r) for r in results]
+    prim.outputs = [r._kind if isinstance(r, Value) else None for r in results]
+    prim.tracked = [isinstance(r, Value) and r._node is not None for r in results]
     hub.saved = (ctx, saved)
-
-
-def _kind(result: Any) -> Kind | None:
-    return result._kind if isinstance(result, Value) and result._node is not None else None
 
 
 class _Custom:
@@ -265,7 +317,8 @@ class _Custom:
         self.function = function
         self.name = function.__name__
         self.several = several
-        self.outputs: list[Kind | None] = []
+        self.outputs: list[Kind | None] = []  # None for what is no tensor
+        self.tracked: list[bool] = []
         self.joint = function.backward
 
     def pull(self, node: Node, g: Any, saved: Any, face: type[Value], create_graph: bool) -> Any:
@@ -275,24 +328,32 @@ class _Custom:
         parts = [g.get(i) for i in range(len(self.outputs))] if self.several else [g]
         with set_grad_enabled(create_graph):
             given = self.function.backward(
-                ctx, *[self._gradient(i, p) for i, p in enumerate(parts)]
+                ctx, *[self._gradient(i, p, ctx._materializes) for i, p in enumerate(parts)]
             )
         ctx._saved = ()
         given = given if isinstance(given, tuple) else (given,)
-        if len(given) < len(node.parents):
+        count = len(node.parents)
+        if len(given) < count or any(c is not None for c in given[count:]):
             raise GradientError(
-                f"{self.name}.backward returned {len(given)} gradients for {len(node.parents)} "
+                f"{self.name}.backward returned {len(given)} gradients for {count} "
                 "arguments of forward; return None where there is no gradient"
             )
-        return [self._plain(c, create_graph) for c in given]
+        found = [self._plain(c, create_graph) for c in given]
+        if create_graph and hasattr(self.function.backward, "once_differentiable"):
+            return [c if c is None else _not_again(c, node) for c in found]
+        return found
 
     def fit(self, c: Any, parent: Node) -> Any:
-        """A gradient must have its argument's shape; its dtype is converted."""
+        """A gradient of a shape that its argument broadcasts to is summed; dtypes are converted."""
         if c.shape != parent.shape:
-            raise GradientError(
-                f"{self.name}.backward gave a gradient of shape {c.shape} for an argument of "
-                f"shape {parent.shape}"
-            )
+            try:
+                np.broadcast_to(np.empty(parent.shape), c.shape)
+            except ValueError:
+                raise GradientError(
+                    f"{self.name}.backward gave a gradient of shape {c.shape} for an argument of "
+                    f"shape {parent.shape}"
+                ) from None
+            c = TABLE["sum_to"](c, shape=parent.shape, source=c.shape)
         return c if c.dtype == parent.dtype else TABLE["cast"](
             c, dtype=parent.dtype, source=c.dtype
         )  # fmt: skip
@@ -302,14 +363,16 @@ class _Custom:
             return value
         index, data = value
         kind = self.outputs[index]
-        if kind is None:
+        if kind is None or not self.tracked[index]:
             return wrap(Tensor, data, None)
         return wrap(Tensor, data, _pick_node(node, index, kind) if self.several else node)
 
-    def _gradient(self, index: int, g: Any) -> Any:
+    def _gradient(self, index: int, g: Any, materializes: bool) -> Any:
         if g is None:  # this output was not used: zeros, as in PyTorch
             kind = self.outputs[index]
-            return None if kind is None else Tensor(np.zeros(kind.shape, kind.dtype))
+            if kind is None or not materializes:
+                return None
+            return Tensor(np.zeros(kind.shape, kind.dtype))
         return _boxed(g, Tensor)
 
     def _plain(self, c: Any, create_graph: bool) -> Any:
@@ -317,6 +380,54 @@ class _Custom:
             return c
         data = c._data if isinstance(c, Tensor) else np.asarray(c)
         return wrap(Tensor, data, None) if create_graph else data
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """For a `backward` whose own derivative would be wrong: differentiating it raises.
+
+    >>> import tinygrad_course as tc
+    >>> class Square(tc.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.x = x.detach()
+    ...         return x * x
+    ...
+    ...     @staticmethod
+    ...     @tc.autograd.once_differentiable
+    ...     def backward(ctx, g):
+    ...         return 2 * g * ctx.x
+    >>> x = tc.tensor([3.0], requires_grad=True)
+    >>> Square.apply(x).backward()
+    >>> x.grad
+    tensor([6.])
+    """
+
+    @functools.wraps(backward)
+    def once(ctx: Any, *grads: Any) -> Any:
+        with no_grad():
+            return backward(ctx, *grads)
+
+    once.once_differentiable = True  # type: ignore[attr-defined]
+    return once
+
+
+class _Once(Function):
+    """What the gradients of a once differentiable function hang on."""
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise GradientError(
+            "a second derivative of a Function whose backward is marked once_differentiable; write "
+            "backward in Tensor operations, without the mark"
+        )
+
+
+def _not_again(c: Tensor, node: Node) -> Any:
+    """A gradient that hangs on what it depends on by a node that refuses to be differentiated."""
+    prim = _Custom(_Once, several=False)
+    prim.outputs = [c._kind]
+    stop = Node(prim, node.parents, (Context(()), []), c._kind, Extra({}, fits=False))
+    return wrap(Tensor, c._data, stop)
 
 
 class _Parts(dict[int, Any]):

@@ -37,7 +37,16 @@ class _grad_mode(ContextDecorator):
         return _grad_mode(self.mode)
 
 
-class no_grad(_grad_mode):
+class _Bare(_grad_mode):
+    """A mode that decorates a function without parentheses, too."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if args and callable(args[0]):
+            return cls()(args[0])
+        return super().__new__(cls)
+
+
+class no_grad(_Bare):
     """Record nothing inside a `with` block or a decorated function, in this thread only.
 
     >>> import tinygrad_course as tc
@@ -50,10 +59,24 @@ class no_grad(_grad_mode):
     mode = False
 
 
-class enable_grad(_grad_mode):
+class enable_grad(_Bare):
     """Record again inside a `no_grad` block, in this thread only."""
 
     mode = True
+
+
+class inference_mode(_Bare):
+    """`no_grad`; `inference_mode(False)` records. Its tensors are ordinary constants here.
+
+    >>> import tinygrad_course as tc
+    >>> x = tc.tensor([1.0], requires_grad=True)
+    >>> with tc.inference_mode():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(not mode)
 
 
 class set_grad_enabled(_grad_mode):
