@@ -14,17 +14,31 @@ from tinygrad_course.errors import OptionError, ShapeError
 from tinygrad_course.kernels import geometry
 
 
-@pytest.mark.parametrize("value", [3, np.int64(3), (3, 3), [3, 3], np.array([3, 3])])
-def test_pair_takes_one_number_or_two(value: Any) -> None:
-    result = geometry.pair(value, "stride")
+@pytest.mark.parametrize("value", [3, np.int64(3), (3,), (3, 3), [3, 3], np.array([3, 3])])
+def test_numbers_takes_one_or_all(value: Any) -> None:
+    result = geometry.numbers(value, 2, "stride")
     assert result == (3, 3)
     assert all(type(n) is int for n in result)
 
 
-@pytest.mark.parametrize("value", [1.5, "3", None, (1,), (1, 2, 3), (1.0, 2), ("a", "b")])
-def test_pair_says_which_option_and_what_it_was(value: Any) -> None:
+def test_numbers_of_other_directions() -> None:
+    assert geometry.numbers(2, 1, "stride") == (2,)
+    assert geometry.numbers((1, 2, 3), 3, "stride") == (1, 2, 3)
+
+
+@pytest.mark.parametrize("value", [1.5, "3", None, (), (1, 2, 3), (1.0, 2), ("a", "b")])
+def test_numbers_says_which_option_and_what_it_was(value: Any) -> None:
     with pytest.raises(ShapeError, match=r"^stride is .*; give an integer, or a pair"):
-        geometry.pair(value, "stride")
+        geometry.numbers(value, 2, "stride")
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [(1, "give an integer$"), (3, r"three integers \(depth, height, width\)$"), (4, "or four$")],
+)
+def test_numbers_says_how_many(n: int, text: str) -> None:
+    with pytest.raises(ShapeError, match=text):
+        geometry.numbers((1, 2), n, "stride")
 
 
 @settings(deadline=None, max_examples=60)

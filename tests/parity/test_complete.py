@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import tinygrad_course as tc
+from tinygrad_course.nn import functional as F
 from tinygrad_course.primitive import TABLE, Primitive
 
 from .rows import ELSEWHERE, ROWS
@@ -13,9 +14,10 @@ HOMES = ("tinygrad_course.ops.", "tinygrad_course.functions.")
 
 
 def public_functions() -> set[str]:
-    """The operations at the front door, and those that are methods."""
+    """The operations at the front door, those that are methods, and those that layers call."""
     front = {n for n in tc.__all__ if is_operation(getattr(tc, n, None))}
-    return front | set(tc.methods.TENSOR_FUNCTIONS)
+    layers = {n for n in F.__all__ if is_operation(getattr(F, n))}
+    return front | layers | set(tc.methods.TENSOR_FUNCTIONS)
 
 
 def is_operation(f: Any) -> bool:

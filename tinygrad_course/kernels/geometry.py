@@ -12,27 +12,33 @@ Pair = tuple[int, int]
 Shape = Sequence[int]
 
 
-def pair(value: int | Sequence[int], name: str) -> Pair:
-    """An option given as one number or as two (height, width), as two: `3 → (3, 3)`.
+_AXES = ("width", "height", "depth")
+
+
+def numbers(value: int | Sequence[int], n: int, name: str) -> tuple[int, ...]:
+    """An option given as one number for all directions, or as n (depth, height, width), as n.
 
     Args:
-        value: an integer, or a sequence of two.
+        value: an integer, or a sequence of one or n.
+        n: the number of directions.
         name: what the option is called in an error.
 
     Raises:
-        ShapeError: neither an integer nor two of them.
+        ShapeError: neither an integer nor so many of them.
     """
     try:
-        return (index(value), index(value))  # type: ignore[arg-type]
+        return (index(value),) * n  # type: ignore[arg-type]
     except TypeError:
         pass
     try:
-        height, width = value  # type: ignore[misc]
-        return (index(height), index(width))
-    except (TypeError, ValueError):
-        raise ShapeError(
-            f"{name} is {value!r}; give an integer, or a pair of integers (height, width)"
-        ) from None
+        several = tuple(index(v) for v in value)  # type: ignore[union-attr]
+    except TypeError:
+        several = ()
+    if len(several) not in (1, n):
+        what = ("", ", or a pair of integers", ", or three integers", ", or four")[n - 1]
+        axes = f" ({', '.join(_AXES[:n][::-1])})" if 1 < n < 4 else ""
+        raise ShapeError(f"{name} is {value!r}; give an integer{what}{axes}")
+    return several * (n // len(several))
 
 
 def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
@@ -93,17 +99,19 @@ def pool_output_size(
 
 
 def conv_shape(
-    x: Shape, w: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int
+    x: Shape, w: Shape, stride: Shape, padding: Shape, dilation: Shape, groups: int
 ) -> Shape:
     """The shape of a convolution: (N, O, Ho, Wo) of x (N, C, H, W) and w (O, C/groups, kh, kw).
+
+    The options' length says over how many directions: with one of each it is a line (N, C, W).
 
     Raises:
         ShapeError: input and weight do not fit together, and why.
     """
-    _check_rank(x, "the input", "(batch, channels, height, width)")
-    _check_rank(w, "the weight", "(out channels, in channels / groups, height, width)")
-    if groups < 1:
-        raise ShapeError(f"groups is {groups}; it must be at least 1")
+    axes = _AXES[: len(stride)][::-1]
+    _check_rank(x, "the input", ("batch", "channels", *axes))
+    _check_rank(w, "the weight", ("out channels", "in channels / groups", *axes))
+    check_groups(groups)
     if x[1] != w[1] * groups:
         raise ShapeError(
             f"the input has {x[1]} channels, but the weight {tuple(w)} with groups={groups} "
@@ -111,19 +119,55 @@ def conv_shape(
         )
     if w[0] % groups:
         raise ShapeError(f"{w[0]} output channels cannot be split into {groups} equal groups")
-    axes = zip(x[2:], w[2:], stride, padding, dilation, strict=True)
-    return (x[0], w[0], *(conv_output_size(*axis) for axis in axes))
+    sizes = zip(x[2:], w[2:], stride, padding, dilation, strict=True)
+    return (x[0], w[0], *(conv_output_size(*axis) for axis in sizes))
+
+
+def check_groups(groups: int) -> None:
+    """Check the number of groups.
+
+    Raises:
+        ShapeError: it is less than 1.
+    """
+    if groups < 1:
+        raise ShapeError(f"groups is {groups}; it must be at least 1")
+
+
+def transposed_size(
+    size: int, kernel: int, stride: int, padding: int, output_padding: int, dilation: int
+) -> int:
+    """How long one axis of a transposed convolution's result is.
+
+    `(size − 1)·stride − 2·padding + dilation·(kernel − 1) + output_padding + 1`
+
+    Raises:
+        ShapeError: an option out of its range, or a result without elements.
+    """
+    _check(kernel, stride, padding, dilation)
+    if not 0 <= output_padding < max(stride, dilation):
+        raise ShapeError(
+            f"output_padding is {output_padding}; it must be at least 0 and smaller than the "
+            f"stride {stride} or the dilation {dilation}"
+        )
+    out = (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1
+    if size < 1 or out < 1:
+        raise ShapeError(
+            f"an input of size {size} with kernel size {kernel}, stride {stride}, padding "
+            f"{padding} and dilation {dilation} gives a result of size {out}; use a larger input "
+            "or less padding"
+        )
+    return out
 
 
 def pool_shape(
-    x: Shape, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+    x: Shape, kernel_size: Shape, stride: Shape, padding: Shape, dilation: Shape, ceil_mode: bool
 ) -> Shape:
     """The shape of a pooled image: (N, C, Ho, Wo) of x (N, C, H, W).
 
     Raises:
         ShapeError: the windows do not fit into the image, and why.
     """
-    _check_rank(x, "the input", "(batch, channels, height, width)")
+    _check_rank(x, "the input", ("batch", "channels", *_AXES[: len(kernel_size)][::-1]))
     axes = zip(x[2:], kernel_size, stride, padding, dilation, strict=True)
     return (*x[:2], *(pool_output_size(*axis, ceil_mode) for axis in axes))
 
@@ -131,13 +175,13 @@ def pool_shape(
 def divisors(
     size: Shape,
     out: Shape,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
+    kernel_size: Shape,
+    stride: Shape,
+    padding: Shape,
     count_include_pad: bool,
     divisor_override: int | None,
-) -> tuple[list[int], list[int]]:
-    """What each window's sum is divided by in an average: the product of a row's and a column's.
+) -> tuple[list[int], ...]:
+    """What each window's sum is divided by in an average: a product of one number for each axis.
 
     The number of pixels in the window, unless overridden. What hangs over the padding by
     `ceil_mode` never counts; padding counts if it is included.
@@ -148,10 +192,9 @@ def divisors(
     if divisor_override is not None:
         if divisor_override == 0:
             raise OptionError("divisor_override is 0; leave it out (None) to divide by the count")
-        return [divisor_override] * out[0], [1] * out[1]
+        return ([divisor_override] * out[0], *([1] * n for n in out[1:]))
     axes = zip(size, out, kernel_size, stride, padding, strict=True)
-    rows, columns = (_pixels_in_windows(*axis, count_include_pad) for axis in axes)
-    return rows, columns
+    return tuple(_pixels_in_windows(*axis, count_include_pad) for axis in axes)
 
 
 def _pixels_in_windows(
@@ -178,14 +221,18 @@ def check_places(indices: Shape, image: Shape) -> None:
     Raises:
         ShapeError: other dimensions, or other numbers of images or channels.
     """
-    _check_rank(image, "the input", "(batch, channels, height, width)")
-    _check_rank(indices, "the array of indices", "(batch, channels, height, width)")
+    axes = ("batch", "channels", "height", "width")
+    _check_rank(image, "the input", axes)
+    _check_rank(indices, "the array of indices", axes)
     check_same(indices[:2], image[:2], "the array of indices, up to its rows and columns,")
 
 
-def _check_rank(shape: Shape, what: str, meaning: str) -> None:
-    if len(shape) != 4:
-        raise ShapeError(f"{what} has shape {tuple(shape)}; expected four dimensions, {meaning}")
+def _check_rank(shape: Shape, what: str, axes: tuple[str, ...]) -> None:
+    if len(shape) != len(axes):
+        count = {3: "three", 4: "four", 5: "five"}[len(axes)]
+        raise ShapeError(
+            f"{what} has shape {tuple(shape)}; expected {count} dimensions, ({', '.join(axes)})"
+        )
 
 
 def _check(kernel: int, stride: int, padding: int, dilation: int) -> None:

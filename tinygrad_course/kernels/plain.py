@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .geometry import Pair, Shape, check_places, check_same, conv_shape, divisors, pool_shape
+from .taps import bins
 
 Array = Any  # numpy.ndarray, or an array that NumPy's functions are handed over to
 
@@ -116,6 +117,28 @@ def max_pool2d_indices(
         place = tap_of(places, i, j, size, stride, dilation)
         wins = (place >= 0) & ((value > best) | (value != value) | (indices < 0))
         best, indices = np.where(wins, value, best), np.where(wins, place, indices)
+    return indices
+
+
+def adaptive_max_pool2d_indices(x: Array, *, size: Pair) -> Array:
+    """Where the largest value of each of `size` adaptive windows is: as `max_pool2d_indices`.
+
+    Args:
+        x: (N, C, H, W).
+        size: (Ho, Wo).
+
+    Returns:
+        (N, C, Ho, Wo).
+    """
+    (top, bottom), (left, right) = (bins(n, o) for n, o in zip(x.shape[2:], size, strict=True))
+    best = np.full_like(x, 0, shape=(*x.shape[:2], *size))
+    indices = np.full_like(x, -1, shape=best.shape, dtype=np.int64)
+    for i in range((bottom - top).max(initial=0)):
+        for j in range((right - left).max(initial=0)):
+            h, w = np.minimum(top + i, bottom - 1)[:, None], np.minimum(left + j, right - 1)
+            value, place = x[:, :, h, w], h * x.shape[3] + w
+            wins = (value > best) | (value != value) | (indices < 0)
+            best, indices = np.where(wins, value, best), np.where(wins, place, indices)
     return indices
 
 
@@ -278,6 +301,6 @@ def _wide(x: Array) -> Array:
     return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
-def _outer(axes: tuple[list[int], list[int]], like: Array) -> Array:
+def _outer(axes: tuple[list[int], ...], like: Array) -> Array:
     rows, columns = (np.asarray(axis, like.dtype, like=like) for axis in axes)
     return rows[:, None] * columns

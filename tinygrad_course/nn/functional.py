@@ -8,13 +8,41 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_course import creation
 from tinygrad_course.errors import DtypeError, OptionError, ShapeError
+from tinygrad_course.functions.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
+from tinygrad_course.functions.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
+from tinygrad_course.functions.resampling import (
+    fold,
+    interpolate,
+    pad,
+    pixel_shuffle,
+    pixel_unshuffle,
+    unfold,
+)
 from tinygrad_course.graph import wrap
 from tinygrad_course.ops import elementwise as ops
 from tinygrad_course.ops import loss as rows
@@ -22,7 +50,6 @@ from tinygrad_course.ops import reduce, shape
 from tinygrad_course.ops.index import gather
 from tinygrad_course.ops.linalg import linear
 from tinygrad_course.ops.special import erf
-from tinygrad_course.ops.window import avg_pool2d, conv2d, max_pool2d
 from tinygrad_course.tensor import Tensor, as_tensor
 
 from .normalization import (
@@ -35,14 +62,17 @@ from .normalization import (
 )
 
 __all__ = [
-    "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
-    "conv2d", "cross_entropy", "dropout", "elu", "embedding", "gelu", "group_norm", "hardshrink",
-    "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "instance_norm", "kl_div", "l1_loss",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+    "adaptive_max_pool2d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "conv1d", "conv2d",
+    "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cross_entropy",
+    "dropout", "elu", "embedding", "fold", "gelu", "group_norm", "hardshrink", "hardsigmoid",
+    "hardswish", "hardtanh", "huber_loss", "instance_norm", "interpolate", "kl_div", "l1_loss",
     "layer_norm", "leaky_relu", "linear", "local_response_norm", "log_softmax", "logsigmoid",
-    "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "prelu", "relu",
-    "relu6", "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid", "silu",
-    "smooth_l1_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh",
-    "tanhshrink", "threshold",
+    "max_pool1d", "max_pool2d", "max_pool3d", "mish", "mse_loss", "nll_loss", "normalize",
+    "one_hot", "pad", "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "relu6", "rms_norm",
+    "scaled_dot_product_attention", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax",
+    "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "unfold",
 ]  # fmt: skip
 
 # --- activations ----------------------------------------------------------------------------------
@@ -285,57 +315,10 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     return weight[index]
 
 
-def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
-    """A border around the last dimensions.
-
-    Args:
-        pad: (left, right) of the last dimension, then (top, bottom) of the one before, and so on;
-            negative widths cut off.
-        mode: "constant" (`value`, 0 unless given), "reflect", "replicate" or "circular".
-
-    Raises:
-        OptionError: an odd number of widths, more pairs than dimensions, an unknown mode.
-        ShapeError: a border wider than what it mirrors.
-    """
-    if len(pad) % 2 or len(pad) > 2 * input.ndim:
-        raise OptionError(
-            f"pad: needs a pair of widths for each padded dimension, at most {input.ndim} pairs, "
-            f"got {tuple(pad)}"
-        )
-    pairs = list(zip(pad[::2], pad[1::2], strict=True))[::-1]
-    widths = [(0, 0)] * (input.ndim - len(pairs)) + [(int(a), int(b)) for a, b in pairs]
-    if mode == "constant":
-        return shape.pad(input, widths=widths, value=0.0 if value is None else value)
-    if value:
-        raise OptionError(f"pad: mode {mode!r} takes no value")
-    for dim, (a, b) in enumerate(widths):
-        if a or b:
-            input = input[(slice(None),) * dim + (_mirror(mode, input.shape[dim], a, b),)]
-    return input
-
-
-def _mirror(mode: str, size: int, before: int, after: int) -> Any:
-    """The positions that a padded dimension is read from."""
-    most = {"reflect": size - 1, "replicate": math.inf, "circular": size}.get(mode)
-    if most is None:
-        raise OptionError(
-            f"pad: mode {mode!r} is none of 'constant', 'reflect', 'replicate', 'circular'"
-        )
-    if max(before, after) > most or not size:
-        raise ShapeError(f"pad: {mode} of a size of {size} takes widths up to {most}")
-    places = np.arange(-before, size + after)
-    if mode == "replicate":
-        return places.clip(0, size - 1)
-    if mode == "circular":
-        return places % size
-    places = np.abs(places)
-    return np.where(places >= size, 2 * (size - 1) - places, places)
-
-
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     """x / max(‖x‖ₚ, eps), the norm taken along a dimension."""
     if p == 2:
-        length = reduce.norm(input, dim=dim, keepdim=True)
+        length = reduce.vector_norm(input, 2, dim, True)
     elif p == math.inf:
         length = reduce.amax(ops.abs(input), dim, keepdim=True)
     else:
