@@ -6,15 +6,15 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_course as tc
 from tinygrad_course import optim
 from tinygrad_course.errors import DtypeError, OptionError
 from tinygrad_course.optim import lr_scheduler as ours
+from tinygrad_course.testing import strategies as ts
 
-relaxed = settings(deadline=None, max_examples=60)
 RATES = (0.5, 0.03)
 unit = st.floats(0.05, 1.0)
 OPTIONS = {
@@ -75,7 +75,7 @@ def close(a, b):
     np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)
 
 
-@relaxed
+@ts.profile(60)
 @given(recipes(), st.sampled_from(["SGD", "Adam"]))
 def test_rates_are_pytorchs(recipe, kind):
     name, options = recipe
@@ -85,7 +85,7 @@ def test_rates_are_pytorchs(recipe, kind):
 CHAINABLE = ("StepLR", "MultiStepLR", "ExponentialLR", "LinearLR", "CosineAnnealingLR")
 
 
-@relaxed
+@ts.profile(60)
 @given(recipes(CHAINABLE), recipes(CHAINABLE))
 def test_two_schedules_at_once(first, second):
     close(*(
@@ -94,7 +94,7 @@ def test_two_schedules_at_once(first, second):
     ))  # fmt: skip
 
 
-@relaxed
+@ts.profile(60)
 @given(st.lists(recipes((*CHAINABLE, "LambdaLR")), min_size=1, max_size=3),
        st.lists(st.integers(1, 20), min_size=2, max_size=2, unique=True))  # fmt: skip
 def test_schedules_in_sequence(parts, milestones):
@@ -108,7 +108,7 @@ def test_schedules_in_sequence(parts, milestones):
     close(*traces)
 
 
-@relaxed
+@ts.profile(60)
 @given(
     st.lists(st.floats(-2, 2), min_size=28, max_size=28),
     st.fixed_dictionaries({
@@ -128,7 +128,7 @@ def test_plateaus(metrics, options):
     ))  # fmt: skip
 
 
-@relaxed
+@ts.profile(60)
 @given(st.floats(0, 2), st.integers(1, 5))
 def test_the_slides_decay(rate, interval):
     opt = optimiser()
@@ -140,7 +140,7 @@ def test_the_slides_decay(rate, interval):
     close(plain, [[a / (1 + rate * e) for a in RATES] for e in range(28)])
 
 
-@relaxed
+@ts.profile(60)
 @given(recipes(), st.integers(0, 15))
 def test_a_saved_schedule_goes_on_where_it_was(recipe, stop):
     name, options = recipe

@@ -204,7 +204,7 @@ def _watched(tracer: Tracer) -> Iterator[None]:
     try:
         yield
     finally:
-        Tensor._compute = plain
+        Tensor._compute = plain  # type: ignore[method-assign]
 
 
 def multiply_adds(row: str, args: list[Any], out: Any) -> int:
