@@ -6,6 +6,7 @@ python -m tests.stub
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ HEADER = '''"""Written by `python -m tests.stub`: what methods.py binds."""
 from collections.abc import Sequence
 from typing import Any, Self
 
-from .ops.reduce import Dim
+from .ops.reduce import Dim, Found
 from .scalar import Scalar
 from .tensor import Tensor
 '''
 OPERATORS = ["add", "sub", "mul", "truediv", "pow"]
-TENSOR_OPERATORS = [*OPERATORS, "floordiv", "mod"]
+TENSOR_OPERATORS = [*OPERATORS, "floordiv", "mod", "and", "or", "xor"]
+UNARY = {"Scalar": ("neg", "pos", "abs"), "Tensor": ("neg", "pos", "abs", "invert")}
 TESTS = ["eq", "ne", "lt", "le", "gt", "ge"]
 
 
@@ -41,7 +43,7 @@ def text() -> str:
     tensor = [_stub(n, f, "Tensor") for n, f in methods.TENSOR_FUNCTIONS.items()]
     tensor += [
         _stub(n + "_", methods.TENSOR_FUNCTIONS[n], "Tensor").replace("-> Tensor", "-> Self")
-        for n in methods.WRITING
+        for n in (*methods.WRITING, *methods.WRITING_PARTS)
     ]
     return "\n".join(
         [
@@ -68,29 +70,32 @@ def _operators(face: str, names: list[str], truth: str) -> list[str]:
     for n in TESTS:
         mark = ignore if n in ("eq", "ne") and truth != "bool" else ""
         lines.append(f"    def __{n}__(self, other: Any) -> {truth}: ...{mark}")
-    return lines + [f"    def __{n}__(self) -> {face}: ..." for n in ("neg", "pos", "abs")]
+    return lines + [f"    def __{n}__(self) -> {face}: ..." for n in UNARY[face]]
 
 
 def _stub(name: str, function: Any, face: str) -> str:
-    result = (
-        face if function.__annotations__.get("return", "Any") == "Any" else "tuple[Tensor, ...]"
-    )
+    returned = function.__annotations__.get("return", "Any")
+    known = {"Any": face, "Found": "Found", "bool": "bool"}
+    result = known.get(returned, "tuple[Tensor, ...]")
     if isinstance(function, Primitive):
         others = "" if _arity(function) == 1 else ", other: Any"
+        if name == "round":
+            others = ", *, decimals: int = 0"
         if not function.differentiable and face == "Scalar":
             result = "bool" if function.name != "floor_divide" else face
         return f"    def {name}(self{others}) -> {result}: ..."
-    if name in ("max", "min"):
+    if name in ("max", "min", "median", "unique"):
         result = "Any"
     params = list(inspect.signature(function).parameters.values())[1:]
-    shown = str(inspect.Signature(params)).replace("'", "")[1:-1]
+    shown = re.sub(r": '([^']*)'", r": \1", str(inspect.Signature(params)))[1:-1]
+    shown = shown.replace("'", '"')
     return f"    def {name}(self{', ' if shown else ''}{shown}) -> {result}: ..."
 
 
 def _arity(row: Primitive) -> int:
     if row.rules:
         return len(row.rules)
-    return 1 if row.name.startswith("is") else 2
+    return 1 if row.name.startswith("is") or row.name.endswith("_not") else 2
 
 
 if __name__ == "__main__":

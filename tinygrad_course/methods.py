@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .ops import elementwise, index, linalg, reduce, shape
+from .functions import elementwise as composed
+from .functions import arranging, choosing, matrices, products, sorting, statistics
+from .ops import elementwise, index, linalg, reduce, scan, shape, special
 from .primitive import Primitive
 
 
@@ -25,17 +27,37 @@ class TensorMethods:
     __slots__ = ()
 
 
+_COMPOSED = (
+    "add sub div lerp addcmul addcdiv multiply subtract divide true_divide absolute negative"
+)
+
+
 def _elementwise() -> dict[str, Any]:
     """The rows of numbers, by the name they have as methods."""
-    rows = {name: row for name, row in vars(elementwise).items() if isinstance(row, Primitive)}
-    del rows["where"], rows["clamp_to"]
-    return {**rows, "clamp": elementwise.clamp, "clip": elementwise.clamp}
+    every = {**vars(elementwise), "erf": special.erf, "erfc": special.erfc}
+    rows = {name: row for name, row in every.items() if isinstance(row, Primitive)}
+    for name in ("where", "clamp_between", "nan_to_num_with", "isclose_within"):
+        del rows[name]
+    rows |= {"clamp": elementwise.clamp, "clip": elementwise.clamp}
+    rows["nan_to_num"] = elementwise.nan_to_num
+    return rows | {name: getattr(composed, name) for name in _COMPOSED.split()}
 
 
 _DERIVED = {
+    composed: "isclose allclose equal",
+    statistics: "nansum nanmean count_nonzero norm dist",
+    sorting: "sort argsort topk kthvalue median unique",
+    scan: "cumsum cumprod prod logcumsumexp cummax cummin",
     shape: "clone flatten unflatten unsqueeze squeeze transpose expand split chunk",
-    reduce: "sum mean var std amax amin argmax argmin max min logsumexp softmax log_softmax cumsum "
-    "all any norm",
+    arranging: "expand_as view_as reshape_as movedim moveaxis swapaxes swapdims flip fliplr flipud "
+    "roll rot90 repeat tile repeat_interleave diagonal diag_embed diag tril triu select narrow "
+    "unbind tensor_split hsplit vsplit unfold diff",
+    choosing: "nonzero argwhere index_select take masked_select masked_fill index_fill index_copy "
+    "index_add index_put scatter scatter_add",
+    products: "vdot inner outer cross bmm mv addmm addmv addr baddbmm addbmm trace kron",
+    matrices: "det slogdet logdet inverse cholesky",
+    reduce: "sum mean var std amax amin argmax argmin max min logsumexp softmax log_softmax "
+    "all any",
     index: "gather take_along_dim",
     linalg: "matmul mm t",
 }
@@ -44,9 +66,13 @@ _RENAMED = {
     "permute": shape.permute_,
     "reshape": shape.reshape_,
     "view": shape.reshape_,
+    "where": choosing.kept_where,
+    "dot": products.vector_dot,
 }
 
-SCALAR_FUNCTIONS: dict[str, Any] = _elementwise()
+SCALAR_FUNCTIONS: dict[str, Any] = {
+    name: f for name, f in _elementwise().items() if not name.startswith("bitwise_")
+}
 TENSOR_FUNCTIONS: dict[str, Any] = {
     **_elementwise(),
     **{n: getattr(room, n) for room, names in _DERIVED.items() for n in names.split()},
@@ -55,11 +81,20 @@ TENSOR_FUNCTIONS: dict[str, Any] = {
 WRITING = sorted(
     name for name, f in _elementwise().items() if getattr(f, "differentiable", True)
 )  # x.exp_() for x.exp(): the tensor takes the result as its value
+WRITING_PARTS = (
+    "masked_fill index_fill index_copy index_add index_put scatter scatter_add tril triu addmm "
+    "addmv addr baddbmm addbmm"
+).split()
 
 
 def _method(name: str, function: Callable[..., Any]) -> Any:
     def method(self: Any, *args: Any, **params: Any) -> Any:
         return function(self, *args, **params)
+
+    if isinstance(function, Primitive) and function.binary:
+
+        def method(self: Any, other: Any) -> Any:
+            return function(self, other)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = function.__doc__
@@ -79,5 +114,5 @@ for _name, _function in SCALAR_FUNCTIONS.items():
     setattr(ScalarMethods, _name, _method(_name, _function))
 for _name, _function in TENSOR_FUNCTIONS.items():
     setattr(TensorMethods, _name, _method(_name, _function))
-for _name in WRITING:
+for _name in (*WRITING, *WRITING_PARTS):
     setattr(TensorMethods, _name + "_", _writing_method(_name + "_", TENSOR_FUNCTIONS[_name]))

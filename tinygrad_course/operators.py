@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import errors
-from .arrays import constant
+from .arrays import KINDS, constant
 from .graph import KEEP, SCALAR, BaseNode, Node, Value, check_stale, ieee, run_hooks, tick, wrap
 from .modes import is_grad_enabled
 from .ops import elementwise as ops
@@ -356,6 +356,8 @@ def _named_floats(rule: Any) -> Any:
 
 # --- Tensors --------------------------------------------------------------------------------------
 
+SIGNS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "floordiv": "//",
+         "mod": "%", "and": "&", "or": "|", "xor": "^"}  # fmt: skip
 OPERANDS = (Value, *NUMBERS, np.ndarray, np.generic)
 
 
@@ -367,15 +369,19 @@ def bind_tensor_operators(face: Any) -> None:
         commutes = name in ("add", "mul")
         setattr(face, f"__{name}__", _square_first(method) if name == "pow" else method)
         setattr(face, f"__r{name}__", method if commutes else _reflected(prim, OPERANDS))
-        setattr(face, f"__i{name}__", _assigning(getattr(face, f"__{name}__")))
-    for name, prim in {"floordiv": ops.floor_divide, "mod": ops.remainder}.items():
+        setattr(face, f"__i{name}__", _assigning(getattr(face, f"__{name}__"), name))
+    for name, prim in {
+        "floordiv": ops.floor_divide, "mod": ops.remainder, "and": ops.bitwise_and,
+        "or": ops.bitwise_or, "xor": ops.bitwise_xor,
+    }.items():  # fmt: skip
         setattr(face, f"__{name}__", _plain(prim))
         setattr(face, f"__r{name}__", _reflected(prim, OPERANDS))
-        setattr(face, f"__i{name}__", _assigning(_plain(prim)))
+        setattr(face, f"__i{name}__", _assigning(_plain(prim), name))
     for name in TESTS:
         setattr(face, f"__{name}__", _plain(getattr(ops, name)))
     face.__matmul__, face.__rmatmul__ = _matmul, _rmatmul
     face.__neg__, face.__abs__, face.__pos__ = face.neg, face.abs, lambda self: self
+    face.__invert__ = face.bitwise_not
 
 
 def _tensor_binary(prim: Primitive, face: Any) -> Method:
@@ -421,12 +427,23 @@ def _plain(prim: Primitive) -> Method:
     return method
 
 
-def _assigning(method: Method) -> Method:
+def _assigning(method: Method, name: str) -> Method:
     def assign(self: Any, other: Any) -> Any:
         result = method(self, other)
-        return result if result is NotImplemented else self._in_place(result)
+        if result is NotImplemented:
+            return result
+        return self._in_place(_fitting(result, self, f"x {SIGNS[name]}= y"))
 
     return assign
+
+
+def _fitting(result: Any, target: Any, name: str) -> Any:
+    """The result of `x += y` in the dtype of x; an integer x takes no fractions."""
+    if result._kind is target._kind or result.dtype == target.dtype:
+        return result
+    if KINDS[result.dtype.kind] > KINDS[target.dtype.kind]:
+        raise errors.write_of_another_kind(name, result.dtype, target.dtype)
+    return result.to(target.dtype)
 
 
 def _matmul(self: Any, other: Any) -> Any:

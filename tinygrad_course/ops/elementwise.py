@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_course.errors import OptionError
+from tinygrad_course.errors import DtypeError, OptionError
 from tinygrad_course.primitive import Primitive
 
 Rule = Callable[..., Any]
@@ -44,6 +44,34 @@ def test(name: str, formula: str, array: Rule, scalar: Rule) -> Primitive:
     return Primitive(name, formula, array, scalar=scalar, elementwise=True)
 
 
+def whole(name: str, formula: str, array: Rule) -> Primitive:
+    """A row on the bits of integers and bools, which has no derivative."""
+    return Primitive(name, formula, lambda *xs: array(*map(_whole, xs)), elementwise=True)
+
+
+def _whole(x: Any) -> Any:
+    if np.asarray(x).dtype.kind == "f":
+        raise DtypeError("bits are those of integers and bools; compare first: (x > 0) & (y > 0)")
+    return x
+
+
+def _number(ufunc: Rule) -> Rule:
+    """A division or power, refused where integers have no answer and bools no meaning."""
+
+    def forward(x: Any, y: Any) -> Any:
+        if x.dtype.kind == "f":
+            return ufunc(x, y)
+        if x.dtype.kind == "b":
+            raise DtypeError("bools have no such operation; convert them first: x.int()")
+        if ufunc is np.power and np.any(np.less(y, 0)):
+            raise DtypeError("a whole number to a negative power is a fraction; use x.float()")
+        if ufunc is not np.power and not np.all(y):
+            raise ZeroDivisionError(f"{ufunc.__name__} of integers by 0; floats would give inf")
+        return ufunc(x, y)
+
+    return forward
+
+
 # --- arithmetic -----------------------------------------------------------------------------------
 
 add = binary("add", "x + y", np.add, operator.add,
@@ -58,20 +86,31 @@ mul = binary("mul", "x · y", np.multiply, operator.mul,
 div = floating("div", "x / y", np.divide, lambda x, y: x / y if y else float(np.float64(x) / y),
                lambda g, out, x, y: g / y,
                lambda g, out, x, y: -g * out / y)
-pow = binary("pow", "xʸ", np.power, math.pow,
+pow = binary("pow", "xʸ", _number(np.power), math.pow,
              lambda g, out, x, y: g * y * pow(where(x == 0, where(y == 0, 1.0, x), x), y - 1),
              lambda g, out, x, y: g * out * log(where(x == 0, where(y >= 0, 1.0, x), x)))
 neg = keeping("neg", "−x", np.negative, operator.neg,
               lambda g, out, x: -g)
-square = keeping("square", "x²", np.square, lambda x: x * x,
+square = keeping("square", "x²", lambda x: np.square(x if x.dtype != bool else x.astype(np.int64)),
+                 lambda x: x * x,
                  lambda g, out, x: g * (x + x))
 reciprocal = unary("reciprocal", "1 / x", np.reciprocal, lambda x: div(1.0, x),
                    lambda g, out, x: -g * out * out)
 abs = keeping("abs", "|x|", np.absolute, operator.abs,
               lambda g, out, x: g * sign(x))
-sign = keeping("sign", "−1, 0 or 1", np.sign,
-               lambda x: math.copysign(1.0, x) if x and x == x else x,
+sign = keeping("sign", "−1, 0 or 1", lambda x: x if x.dtype == bool else _sign(x),
+               lambda x: float((x > 0) - (x < 0)),
                lambda g, out, x: g * 0.0)
+copysign = floating("copysign", "|x| with the sign of y", np.copysign, math.copysign,
+                    lambda g, out, x, y: g * sign(x) * sign(out),
+                    lambda g, out, x, y: g * 0.0)
+hypot = floating("hypot", "√(x² + y²), without overflow", np.hypot, math.hypot,
+                 lambda g, out, x, y: g * (x / out),
+                 lambda g, out, x, y: g * (y / out))
+
+
+def _sign(x: Any) -> Any:
+    return np.subtract(x > 0, x < 0, dtype=x.dtype)  # 0 for NaN, as in PyTorch
 
 # --- roots, exponentials and logarithms -----------------------------------------------------------
 
@@ -93,6 +132,19 @@ log10 = unary("log10", "log₁₀ x", np.log10, math.log10,
               lambda g, out, x: g / (x * math.log(10)))
 log1p = unary("log1p", "ln(1 + x), exact near 0", np.log1p, math.log1p,
               lambda g, out, x: g / (x + 1))
+logaddexp = floating("logaddexp", "ln(eˣ + eʸ), without overflow", np.logaddexp,
+                     lambda x, y: float(np.logaddexp(x, y)),
+                     lambda g, out, x, y: g * sigmoid(x - y),
+                     lambda g, out, x, y: g * sigmoid(y - x))
+xlogy = floating("xlogy", "x ln y; 0 where x = 0", lambda x, y: _xlogy(x, y),
+                 lambda x, y: float(_xlogy(np.float64(x), np.float64(y))),
+                 lambda g, out, x, y: xlogy(g, where(x == 0, where(y <= 0, 1.0, y), y)),
+                 lambda g, out, x, y: g * x / y)
+
+
+def _xlogy(x: Any, y: Any) -> Any:
+    return np.where((x == 0) & (y == y), np.zeros_like(x), x * np.log(y))
+
 
 # --- trigonometry ---------------------------------------------------------------------------------
 
@@ -120,6 +172,8 @@ acosh = unary("acosh", "arcosh x", np.arccosh, math.acosh,
               lambda g, out, x: g * rsqrt(x * x - 1))
 atanh = unary("atanh", "artanh x", np.arctanh, math.atanh,
               lambda g, out, x: g / (1 - x * x))
+sinc = unary("sinc", "sin πx / πx; 1 at 0", lambda x: _sinc(x), lambda x: float(_sinc(x)),
+             lambda g, out, x: g * _sinc_slope(x))
 atan2 = floating("atan2", "the angle of the point (y, x)", np.arctan2, math.atan2,
                  lambda g, out, x, y: g * y / _distance(x, y),
                  lambda g, out, x, y: -g * x / _distance(x, y))
@@ -130,6 +184,18 @@ def _distance(x: Any, y: Any) -> Any:
     square = x * x + y * y
     return where(square == 0, 1.0, square)
 
+
+def _sinc(x: Any) -> Any:
+    z = np.pi * np.where(x == 0, 1.0, x).astype(np.result_type(x), copy=False)
+    return np.where(x == 0, np.ones_like(z), np.sin(z) / z)
+
+
+def _sinc_slope(x: Any) -> Any:
+    """(cos πx − sinc x) / x; the first terms of its series where the difference would cancel."""
+    near = abs(x) < 1e-3
+    z = where(near, 1.0, x)
+    series = x * (x * x * (math.pi**4 / 30) - math.pi**2 / 3)
+    return where(near, series, (cos(z * math.pi) - sinc(z)) / z)
 
 
 # --- activations ----------------------------------------------------------------------------------
@@ -154,45 +220,70 @@ logsigmoid = unary("logsigmoid", "ln σ(x)", lambda x: -np.logaddexp(-x, np.zero
 
 # --- choosing and rounding ------------------------------------------------------------------------
 
-maximum = binary("maximum", "max(x, y)", np.maximum, lambda x, y: x if x >= y or x != x else y,
+maximum = binary("maximum", "max(x, y)", np.maximum, lambda x, y: _larger(x, y),
                  lambda g, out, x, y: where(x < y, 0.0, where(x == y, g / 2, g)),
                  lambda g, out, x, y: where(x > y, 0.0, where(x == y, g / 2, g)))
-minimum = binary("minimum", "min(x, y)", np.minimum, lambda x, y: x if x <= y or x != x else y,
+minimum = binary("minimum", "min(x, y)", np.minimum, lambda x, y: _smaller(x, y),
                  lambda g, out, x, y: where(x > y, 0.0, where(x == y, g / 2, g)),
                  lambda g, out, x, y: where(x < y, 0.0, where(x == y, g / 2, g)))
+fmax = binary("fmax", "max(x, y), of a number and NaN the number", np.fmax,
+              lambda x, y: x if x >= y or y != y else y,
+              lambda g, out, x, y: where(logical_or(x >= y, isnan(y)), g, 0.0),
+              lambda g, out, x, y: where(logical_or(x >= y, isnan(y)), 0.0, g))
+fmin = binary("fmin", "min(x, y), of a number and NaN the number", np.fmin,
+              lambda x, y: x if x <= y or y != y else y,
+              lambda g, out, x, y: where(logical_or(x <= y, isnan(y)), g, 0.0),
+              lambda g, out, x, y: where(logical_or(x <= y, isnan(y)), 0.0, g))
 where = binary("where", "x where c, else y", np.where, lambda c, x, y: x if c else y,
                lambda g, out, c, x, y: g * 0.0,
                lambda g, out, c, x, y: where(c, g, 0.0),
                lambda g, out, c, x, y: where(c, 0.0, g))
-clamp_to = keeping("clamp", "x kept between min and max",
-                   lambda x, *, min, max: _clip(x, min, max),
-                   lambda x, *, min, max: float(_clip(np.float64(x), min, max)),
-                   lambda g, out, x, *, min, max: _inside(g, x, min, max))
+clamp_min = binary("clamp_min", "x, but not below y", np.maximum, lambda x, y: _larger(x, y),
+                   lambda g, out, x, y: where(x >= y, g, 0.0),
+                   lambda g, out, x, y: where(x < y, g, 0.0))
+clamp_max = binary("clamp_max", "x, but not above y", np.minimum, lambda x, y: _smaller(x, y),
+                   lambda g, out, x, y: where(x <= y, g, 0.0),
+                   lambda g, out, x, y: where(x > y, g, 0.0))
+clamp_between = binary("clamp", "x kept between y and z",
+                       lambda x, y, z: np.minimum(np.maximum(x, y), z),
+                       lambda x, y, z: _smaller(_larger(x, y), z),
+                       lambda g, out, x, y, z: where(x >= y, where(x <= z, g, 0.0), 0.0),
+                       lambda g, out, x, y, z: where(x < y, where(y < z, g, 0.0), 0.0),
+                       lambda g, out, x, y, z: where(logical_or(x > z, z < y), g, 0.0))
 floor = keeping("floor", "⌊x⌋", np.floor, lambda x: float(np.floor(x)),
                 lambda g, out, x: g * 0.0)
 ceil = keeping("ceil", "⌈x⌉", np.ceil, lambda x: float(np.ceil(x)),
                lambda g, out, x: g * 0.0)
-round = keeping("round", "x to the nearest whole number, halves to even", np.round,
-                lambda x: float(np.round(x)),
-                lambda g, out, x: g * 0.0)
+round = keeping("round", "x to so many decimals, halves to even",
+                lambda x, *, decimals=0: np.round(x, decimals),
+                lambda x, *, decimals=0: float(np.round(x, decimals)),
+                lambda g, out, x, *, decimals=0: g * 0.0)
 trunc = keeping("trunc", "x without its fraction", np.trunc, lambda x: float(np.trunc(x)),
                 lambda g, out, x: g * 0.0)
-floor_divide = binary("floor_divide", "⌊x / y⌋", np.floor_divide,
-                      lambda x, y: float(np.floor_divide(np.float64(x), y)))
-remainder = binary("remainder", "x − y ⌊x / y⌋", np.remainder,
+nan_to_num_with = keeping("nan_to_num", "numbers in the place of NaN and ±∞",
+                          lambda x, **by: np.nan_to_num(x, **by),
+                          lambda x, **by: float(np.nan_to_num(x, **by)),
+                          lambda g, out, x, **by: where(isfinite(x), g, 0.0))
+floor_divide = binary("floor_divide", "⌊x / y⌋", _number(np.floor_divide),
+                      lambda x, y: float(np.floor_divide(np.float64(x), y)),
+                      lambda g, out, x, y: g * 0.0,
+                      lambda g, out, x, y: g * 0.0)
+remainder = binary("remainder", "x − y ⌊x / y⌋: the sign of y", _number(np.remainder),
                    lambda x, y: float(np.remainder(np.float64(x), y)),
                    lambda g, out, x, y: g,
-                   lambda g, out, x, y: -g * floor(x / y))
+                   lambda g, out, x, y: -g * floor_divide(x, y))
+fmod = binary("fmod", "x − y trunc(x / y): the sign of x", _number(np.fmod),
+              lambda x, y: float(np.fmod(np.float64(x), y)),
+              lambda g, out, x, y: g,
+              lambda g, out, x, y: -g * trunc(x / y))
 
 
-def _clip(x: Any, min: float | None, max: float | None) -> Any:
-    return np.clip(x, min, max).astype(x.dtype, copy=False)
+def _larger(x: float, y: float) -> float:
+    return x if x >= y or x != x else y
 
 
-def _inside(g: Any, x: Any, min: float | None, max: float | None) -> Any:
-    """g where min ≤ x ≤ max, else 0; a bound of None is no bound."""
-    g = g if min is None else where(x >= min, g, 0.0)
-    return g if max is None else where(x <= max, g, 0.0)
+def _smaller(x: float, y: float) -> float:
+    return x if x <= y or x != x else y
 
 
 def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
@@ -205,10 +296,16 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
     """
     if min is None and max is None:
         raise OptionError("clamp: at least one of min and max must be given")
-    if all(b is None or isinstance(b, (int, float)) for b in (min, max)):
-        return clamp_to(x, min=min, max=max)
-    x = x if min is None else maximum(x, min)
-    return x if max is None else minimum(x, max)
+    if min is None:
+        return clamp_max(x, max)
+    return clamp_min(x, min) if max is None else clamp_between(x, min, max)
+
+
+def nan_to_num(
+    x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Any:
+    """x with numbers in the place of NaN, ∞ and −∞ (the largest and the smallest, unless given)."""
+    return nan_to_num_with(x, nan=nan, posinf=posinf, neginf=neginf)
 
 
 # --- tests ----------------------------------------------------------------------------------------
@@ -222,3 +319,23 @@ ge = test("ge", "x ≥ y", np.greater_equal, operator.ge)
 isnan = test("isnan", "x is not a number", np.isnan, math.isnan)
 isinf = test("isinf", "x is ±∞", np.isinf, math.isinf)
 isfinite = test("isfinite", "x is a finite number", np.isfinite, math.isfinite)
+isclose_within = Primitive(
+    "isclose", "|x − y| ≤ atol + rtol |y|",
+    lambda x, y, *, rtol, atol, equal_nan: np.isclose(x, y, rtol, atol, equal_nan),
+    scalar=lambda x, y, *, rtol, atol, equal_nan: bool(np.isclose(x, y, rtol, atol, equal_nan)),
+    elementwise=True,
+)
+
+# --- truth and bits -------------------------------------------------------------------------------
+
+logical_not = test("logical_not", "x = 0", np.logical_not, operator.not_)
+logical_and = test("logical_and", "x ≠ 0 and y ≠ 0", np.logical_and,
+                   lambda x, y: bool(x and y))
+logical_or = test("logical_or", "x ≠ 0 or y ≠ 0", np.logical_or,
+                  lambda x, y: bool(x or y))
+logical_xor = test("logical_xor", "x ≠ 0 or y ≠ 0, not both", np.logical_xor,
+                   lambda x, y: bool(x) != bool(y))
+bitwise_not = whole("bitwise_not", "every bit of x turned", np.bitwise_not)
+bitwise_and = whole("bitwise_and", "the bits that x and y have", np.bitwise_and)
+bitwise_or = whole("bitwise_or", "the bits that x or y has", np.bitwise_or)
+bitwise_xor = whole("bitwise_xor", "the bits that one of x and y has", np.bitwise_xor)

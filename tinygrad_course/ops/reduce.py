@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_course.errors import DtypeError, ShapeError
 from tinygrad_course.primitive import Primitive
 
-from .elementwise import exp, maximum, minimum, sqrt, square, where
+from .elementwise import abs, exp, isnan, maximum, minimum, pow, sign, square, where
 from .index import take_along_dim
 from .shape import broadcast_to, cast, normal_dim, normal_dims, reshape, reshape_
 
@@ -49,15 +49,63 @@ log_softmax_at = Primitive(
     lambda x, *, dim: _log_softmax(x, dim),
     lambda g, out, x, *, dim: g - exp(out) * _total(g, dim),
 )
-cumsum_at = Primitive(
-    "cumsum", "running sums",
-    lambda x, *, dim, reverse: _cumsum(x, dim, reverse),
-    lambda g, out, x, *, dim, reverse: cumsum_at(g, dim=dim, reverse=not reverse),
+max_of_all = Primitive(
+    "max", "max x; ties share the gradient evenly, and so do NaNs",
+    lambda x: x.max(),
+    lambda g, out, x: _shared(g, _same(x, out), _every(x)),
+)
+min_of_all = Primitive(
+    "min", "min x; ties share the gradient evenly, and so do NaNs",
+    lambda x: x.min(),
+    lambda g, out, x: _shared(g, _same(x, out), _every(x)),
+)
+median_of_all = Primitive(
+    "median", "the middle of the sorted numbers; ties share the gradient evenly",
+    lambda x: _median(x.reshape(-1)),
+    lambda g, out, x: _shared(g, _same(x, out), _every(x)),
+)
+norm_kept = Primitive(
+    "norm", "√Σ x²",
+    lambda x, *, dim: np.sqrt(np.square(x).sum(axis=dim, keepdims=True, dtype=x.dtype)),
+    lambda g, out, x, *, dim: x * (g / where(out == 0, 1.0, out)),
+)
+norm_to = Primitive(
+    "norm_p", "(Σ |x|ᵖ)¹ᐟᵖ",
+    lambda x, *, dim, p: (np.abs(x) ** p).sum(axis=dim, keepdims=True, dtype=x.dtype) ** (1 / p),
+    lambda g, out, x, *, dim, p: sign(x) * _power(x, p) * (g / _power(out, p)),
+)
+all_of = Primitive(
+    "all", "x ≠ 0 everywhere",
+    lambda x, *, dim, keepdim: np.all(x, axis=dim, keepdims=keepdim),
+)
+any_of = Primitive(
+    "any", "x ≠ 0 somewhere",
+    lambda x, *, dim, keepdim: np.any(x, axis=dim, keepdims=keepdim),
 )
 
 
 def _sum_dtype(x: Any) -> Any:
     return np.dtype("int64") if x.dtype.kind in "biu" else x.dtype
+
+
+def _every(x: Any) -> tuple[int, ...]:
+    return tuple(range(x.ndim))
+
+
+def _same(x: Any, out: Any) -> Any:
+    return where(isnan(out), isnan(x), x == out)
+
+
+def _median(x: Any) -> Any:
+    """The middle one, the lower of two; NaN if one is NaN, or if there is no number."""
+    if not x.size or np.isnan(x).any():
+        return x.max(initial=np.nan)
+    return np.partition(x, (x.size - 1) // 2)[(x.size - 1) // 2]
+
+
+def _power(x: Any, p: float) -> Any:
+    """|x|ᵖ⁻¹, but 1 at 0, where the slope of the norm is taken as 0."""
+    return pow(where(x == 0, 1.0, abs(x)), p - 1)
 
 
 def _total(x: Any, dim: Any) -> Any:
@@ -92,12 +140,6 @@ def _log_softmax(x: Any, dim: Any) -> Any:
     # shifted before the logarithm is taken off: x − logsumexp(x) would round away small differences
     z = x - x.max(axis=dim, keepdims=True, initial=-np.inf)
     return z - np.log(np.exp(z).sum(axis=dim, keepdims=True, dtype=x.dtype))
-
-
-def _cumsum(x: Any, dim: int, reverse: bool) -> Any:
-    if reverse:
-        return np.flip(np.add.accumulate(np.flip(x, dim), dim, _sum_dtype(x)), dim)
-    return np.add.accumulate(x, dim, _sum_dtype(x))
 
 
 # --- derived --------------------------------------------------------------------------------------
@@ -145,36 +187,44 @@ def mean(x: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -
 
 
 def var(
-    x: Any, dim: Dim = None, *, correction: float = 1, unbiased: bool | None = None,
-    keepdim: bool = False,
+    x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *,
+    correction: float | None = None,
 ) -> Any:
     """Σ (x − mean)² / (n − correction): the variance, Bessel-corrected by default."""
-    _need_floating("var", x)
-    correction = correction if unbiased is None else int(unbiased)
-    dims = normal_dims(dim, x.ndim)
-    n = math.prod(x.shape[d] for d in dims)
-    total = sum(square(x - mean(x, dims, True)), dims, keepdim)
-    return total / float(n - correction if n > correction else 0)
+    away, rest, dims = _spread_of("var", x, dim, unbiased, correction)
+    return sum(square(away), dims, keepdim) / rest
 
 
 def std(
-    x: Any, dim: Dim = None, *, correction: float = 1, unbiased: bool | None = None,
-    keepdim: bool = False,
+    x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *,
+    correction: float | None = None,
 ) -> Any:
-    """√var: the standard deviation."""
-    return sqrt(var(x, dim, correction=correction, unbiased=unbiased, keepdim=keepdim))
+    """√var: the standard deviation; where it is 0, so is its gradient."""
+    away, rest, dims = _spread_of("std", x, dim, unbiased, correction)
+    return vector_norm(away, 2, dims, keepdim) / math.sqrt(rest)
+
+
+def _spread_of(name: str, x: Any, dim: Any, unbiased: bool, correction: float | None) -> Any:
+    """x − mean, n − correction and the dimensions; `var(x, False)` leaves out the correction."""
+    _need_floating(name, x)
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    dims = normal_dims(None if dim == () else dim, x.ndim)
+    n = math.prod([x.shape[d] for d in dims])
+    rest = n - (int(unbiased) if correction is None else correction)
+    return x - mean(x, dims, True), float(rest if rest > 0 else 0), dims
 
 
 def amax(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """The largest value; tied elements share the gradient evenly."""
-    dims = normal_dims(dim, x.ndim)
+    dims = normal_dims(None if dim == () else dim, x.ndim)
     _need_elements("amax", x, dims)
     return _dropped(amax_kept(x, dim=dims), dims, keepdim)
 
 
 def amin(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """The smallest value; tied elements share the gradient evenly."""
-    dims = normal_dims(dim, x.ndim)
+    dims = normal_dims(None if dim == () else dim, x.ndim)
     _need_elements("amin", x, dims)
     return _dropped(amin_kept(x, dim=dims), dims, keepdim)
 
@@ -222,8 +272,8 @@ def _arg_index(row: Primitive, x: Any, dim: int | None, keepdim: bool) -> Any:
     return reshape_(out, tuple(1 if dim in (None, i) else n for i, n in enumerate(x.shape)))
 
 
-class Extremum(NamedTuple):
-    """What `max` and `min` along a dimension give: the values, and where they are."""
+class Found(NamedTuple):
+    """Values, and where along a dimension they were found."""
 
     values: Any
     indices: Any
@@ -234,7 +284,7 @@ def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
     With a second Tensor in place of `dim`, the larger of both, element by element.
     """
-    return _extremum(x, dim, keepdim, amax, argmax, maximum)
+    return _extremum(x, dim, keepdim, max_of_all, argmax, maximum)
 
 
 def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
@@ -242,20 +292,21 @@ def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
     With a second Tensor in place of `dim`, the smaller of both, element by element.
     """
-    return _extremum(x, dim, keepdim, amin, argmin, minimum)
+    return _extremum(x, dim, keepdim, min_of_all, argmin, minimum)
 
 
-def _extremum(x: Any, dim: Any, keepdim: bool, all_of: Any, where_is: Any, pair: Primitive) -> Any:
+def _extremum(x: Any, dim: Any, keepdim: bool, whole: Any, where_is: Any, pair: Primitive) -> Any:
     if dim is None:
-        return all_of(x)
+        _need_elements(whole.name, x, _every(x))
+        return whole(x)
     if not isinstance(dim, int):
         return pair(x, dim)
     if x.ndim == 0:
-        return Extremum(x, where_is(x))
+        return Found(x, where_is(x))
     indices = where_is(x, dim, keepdim=True)
     values = take_along_dim(x, indices, dim)
     dims = (normal_dim(dim, x.ndim),)
-    return Extremum(_dropped(values, dims, keepdim), _dropped(indices, dims, keepdim))
+    return Found(_dropped(values, dims, keepdim), _dropped(indices, dims, keepdim))
 
 
 def logsumexp(x: Any, dim: int | Sequence[int], keepdim: bool = False) -> Any:
@@ -278,31 +329,36 @@ def log_softmax(x: Any, dim: int, *, dtype: Any = None) -> Any:
     return log_softmax_at(x, dim=normal_dim(dim, x.ndim) if x.ndim else ())
 
 
-def cumsum(x: Any, dim: int) -> Any:
-    """Running sums along a dimension."""
-    dim = normal_dim(dim, x.ndim)
-    return cumsum_at(x, dim=dim, reverse=False) if x.ndim else sum(x)
-
-
-def all(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+def all(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Whether every element is true (not zero)."""
-    return sum(x == 0, dim, keepdim) == 0
+    return _truth(all_of(x, dim=normal_dims(dim, x.ndim), keepdim=keepdim), x)
 
 
-def any(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+def any(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Whether some element is true (not zero)."""
-    return sum(x != 0, dim, keepdim) != 0
+    return _truth(any_of(x, dim=normal_dims(dim, x.ndim), keepdim=keepdim), x)
 
 
-def norm(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """√Σ x²: the Euclidean length; its gradient at 0 is 0."""
-    dims = normal_dims(dim, x.ndim)
-    length = norm_kept(x, dim=dims)
-    return _dropped(length, dims, keepdim)
+def _truth(out: Any, x: Any) -> Any:
+    return _as(out, x.dtype) if x.dtype == np.uint8 else out
 
 
-norm_kept = Primitive(
-    "norm", "√Σ x²",
-    lambda x, *, dim: np.sqrt(np.square(x).sum(axis=dim, keepdims=True, dtype=x.dtype)),
-    lambda g, out, x, *, dim: x * (g / where(out == 0, 1.0, out)),
-)
+def vector_norm(x: Any, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Any:
+    """(Σ |x|ᵖ)¹ᐟᵖ over dimensions; its gradient at 0 is 0.
+
+    p = ∞ is the largest |x|, p = −∞ the smallest, p = 0 the number of elements that are not 0.
+
+    Raises:
+        DtypeError: x holds integers or bools.
+    """
+    _need_floating("norm", x)
+    dims = normal_dims(None if dim == () else dim, x.ndim)
+    if p == 2:
+        return _dropped(norm_kept(x, dim=dims), dims, keepdim)
+    if p in (math.inf, -math.inf):
+        return (amax if p > 0 else amin)(abs(x), dims, keepdim)
+    if p == 0:
+        return sum(where(isnan(x), x, abs(sign(x))), dims, keepdim)
+    if p == 1:
+        return sum(abs(x), dims, keepdim)
+    return _dropped(norm_to(x, dim=dims, p=float(p)), dims, keepdim)

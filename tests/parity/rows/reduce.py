@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ import tinygrad_course as tc
 from tinygrad_course.testing import strategies as ts
 from tinygrad_course.testing.strategies import KINKS, REAL, Domain
 
-from .row import ANY, NUMBERS, SIGNED, Case, Maker, row
+from .row import NUMBERS, SIGNED, Case, Maker, row
 
 
 def dims_case(domain: Domain = REAL, empty: bool = True, least: int = 0) -> Any:
@@ -37,6 +38,25 @@ def dim_case(domain: Domain = REAL, keepdim: bool = True, least: int = 0) -> Any
     return case
 
 
+def dtype_case(make: Maker) -> Case:
+    """An array, one `dim`, and the dtype to work in."""
+    args, how = dim_case(keepdim=False)(make)
+    names = ("float32", "float64") if make.kind != "mixed" else ("float32", "float64", "int64")
+    return args, {**how, "dtype": make.draw(st.sampled_from(names))}
+
+
+def named_dtype(f: Any) -> Any:
+    return lambda x, dtype, **how: f(x, dtype=getattr(torch, dtype), **how)
+
+
+def without_keepdim(case: Any) -> Any:
+    def drawn(make: Maker) -> Case:
+        args, how = case(make)
+        return args, {"dim": how["dim"]}
+
+    return drawn
+
+
 def full(x: Any, dim: Any) -> Any:
     return tuple(range(x.ndim)) if dim is None else dim
 
@@ -54,21 +74,55 @@ for name in ["amax", "amin"]:
 for name in ["max", "min"]:
     row(name, getattr(tc, name), getattr(torch, name), dim_case(), special=True, dtypes=NUMBERS)
     row(f"{name} of all", getattr(tc, name), getattr(torch, name),
-        lambda make: (dims_case(empty=False)(make)[0], {}))  # fmt: skip
+        lambda make: (dims_case(empty=False)(make)[0], {}), special=True,
+        dtypes=NUMBERS)  # fmt: skip
     row(f"{name} of two", getattr(tc, name), getattr(torch, name),
         lambda make: (make.broadcast([REAL, REAL]), {}), dtypes=NUMBERS)  # fmt: skip
 for name in ["argmax", "argmin"]:
     row(name, getattr(tc, name), getattr(torch, name), dim_case(), order=0, dtypes=SIGNED)
 for name in ["all", "any"]:
-    row(name, getattr(tc, name), getattr(torch, name), dim_case(KINKS), order=0, dtypes=ANY)
+    row(name, getattr(tc, name), getattr(torch, name), dims_case(KINKS), order=0, dtypes=NUMBERS)
 row("logsumexp", tc.logsumexp,
     over_all(torch.logsumexp),
     lambda make: needs_dim(dims_case()(make)), special=True)  # fmt: skip
 row("softmax", tc.softmax, torch.softmax, dim_case(keepdim=False), special=True)
 row("log_softmax", tc.log_softmax, torch.log_softmax, dim_case(keepdim=False), special=True)
+for name in ["nansum", "nanmean"]:
+    # PyTorch's slope of nanmean is NaN where there is no number at all; here it is 0
+    more = {"dtypes": NUMBERS, "special": True} if name == "nansum" else {}
+    row(name, getattr(tc, name), getattr(torch, name), dims_case(), **more)
+row("count_nonzero", tc.count_nonzero, torch.count_nonzero, without_keepdim(dims_case(KINKS)),
+    order=0, dtypes=NUMBERS)  # fmt: skip
+row("prod", tc.prod, torch.prod, dim_case(), dtypes=NUMBERS)
+row("prod of all", tc.prod, torch.prod, lambda make: (dims_case()(make)[0], {}), dtypes=NUMBERS)
 row("cumsum", tc.cumsum, torch.cumsum, dim_case(keepdim=False), special=True, dtypes=NUMBERS)
-row("norm", tc.norm, lambda x, dim, keepdim: torch.linalg.vector_norm(x, 2, dim, keepdim),
-    dims_case(), order=2)  # fmt: skip
+row("cumprod", tc.cumprod, torch.cumprod, dim_case(keepdim=False), dtypes=NUMBERS,
+    covers=("recurrence",))  # fmt: skip
+row("logcumsumexp", tc.logcumsumexp, torch.logcumsumexp, dim_case(keepdim=False))
+for name in ["cummax", "cummin"]:
+    row(name, getattr(tc, name), getattr(torch, name), dim_case(keepdim=False), special=True,
+        dtypes=NUMBERS, covers=("running_index",))  # fmt: skip
+for name in ["sum", "cumsum", "prod", "cumprod", "nansum"]:
+    row(f"{name}, dtype", getattr(tc, name), named_dtype(getattr(torch, name)), dtype_case, order=1,
+        kinks=False, dtypes=NUMBERS)  # fmt: skip
+
+
+def norm_case(*ps: Any) -> Any:
+    def case(make: Maker) -> Case:
+        args, how = dims_case(empty=False)(make)
+        return args, {**how, "p": make.draw(st.sampled_from(ps))}
+
+    return case
+
+
+row("norm", tc.norm, torch.norm, norm_case(2), covers=("norm_p",))
+row("norm, of all", tc.norm, torch.norm, lambda make: (dims_case()(make)[0], {}))
+row("norm, p", tc.norm, torch.norm, norm_case(1, np.inf, -np.inf, 0, 3, 4.0), kinks=False)
+row("norm, a fraction as p", tc.norm, torch.norm, norm_case(1.5, 2.5, 0.5, -1.0), kinks=False)
+row("norm, p, at kinks", tc.norm, torch.norm, norm_case(1, 2, np.inf, -np.inf, 0, 3, 1.5), order=1)
+row("dist", tc.dist, torch.dist,
+    lambda make: (make.broadcast([REAL, REAL]), {"p": make.draw(st.sampled_from((2, 1, 3)))}),
+    dtypes=("float64",))  # fmt: skip
 
 
 def needs_dim(case: Case) -> Case:
@@ -85,5 +139,19 @@ def spread_case(make: Maker) -> Case:
     return [x], {"dim": dim, "correction": correction, "keepdim": make.draw(st.booleans())}
 
 
-row("var", tc.var, torch.var, spread_case)
-row("std", tc.std, torch.std, spread_case, kinks=False)
+for name in ["var", "std"]:
+    row(name, getattr(tc, name), getattr(torch, name), spread_case)
+    both = name + "_mean"
+    row(both, getattr(tc, both), getattr(torch, both), spread_case)
+
+
+def unbiased_case(make: Maker) -> Case:
+    """The older spelling: `unbiased` at the place of `dim`, or after it."""
+    args, how = spread_case(make)
+    if make.draw(st.booleans()):
+        return [*args, make.draw(st.booleans())], {}
+    return [*args, -1, make.draw(st.booleans())], {"keepdim": how["keepdim"]}
+
+
+for name in ["var", "std", "var_mean", "std_mean"]:
+    row(f"{name}, unbiased", getattr(tc, name), getattr(torch, name), unbiased_case)

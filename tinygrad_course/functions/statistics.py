@@ -1,0 +1,91 @@
+"""Statistics: reductions that are made of others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_course.errors import DtypeError, OptionError
+from tinygrad_course.ops import elementwise as rows
+from tinygrad_course.ops.reduce import Dim, mean, std, sum, var, vector_norm
+from tinygrad_course.ops.shape import cast
+
+
+def nansum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """Σ input without the NaNs; their gradient is 0.
+
+    >>> import tinygrad_course as tc
+    >>> tc.nansum(tc.tensor([1.0, float("nan"), 2.0])).item()
+    3.0
+    """
+    return sum(rows.where(rows.isnan(input), 0, input), dim, keepdim, dtype=dtype)
+
+
+def nanmean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The mean of the elements that are not NaN.
+
+    Raises:
+        DtypeError: input holds integers or bools.
+    """
+    if input.dtype.kind != "f":
+        raise DtypeError(f"nanmean: needs a floating dtype, got {input.dtype}; use input.float()")
+    there = sum(rows.logical_not(rows.isnan(input)), dim, keepdim)
+    return nansum(input, dim, keepdim, dtype=dtype) / there
+
+
+def var_mean(
+    input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *,
+    correction: float | None = None,
+) -> tuple[Any, Any]:  # fmt: skip
+    """The variance and the mean."""
+    dim, unbiased = (None, dim) if isinstance(dim, bool) else (dim, unbiased)
+    spread = var(input, dim, unbiased, keepdim, correction=correction)
+    return spread, mean(input, dim, keepdim)
+
+
+def std_mean(
+    input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *,
+    correction: float | None = None,
+) -> tuple[Any, Any]:  # fmt: skip
+    """The standard deviation and the mean."""
+    dim, unbiased = (None, dim) if isinstance(dim, bool) else (dim, unbiased)
+    spread = std(input, dim, unbiased, keepdim, correction=correction)
+    return spread, mean(input, dim, keepdim)
+
+
+def count_nonzero(input: Any, dim: int | Sequence[int] | None = None) -> Any:
+    """How many elements are not 0, as int64."""
+    return sum(rows.ne(input, 0), dim)
+
+
+def norm(
+    input: Any, p: float | str | None = "fro", dim: Dim = None, keepdim: bool = False, *,
+    dtype: Any = None,
+) -> Any:  # fmt: skip
+    """(Σ |input|ᵖ)¹ᐟᵖ over all elements, or over dimensions; its gradient at 0 is 0.
+
+    Args:
+        p: a number, ±∞ too; "fro" or None for 2.
+
+    Raises:
+        DtypeError: input holds integers or bools.
+        OptionError: another name for p; `linalg.matrix_norm` has the nuclear norm.
+
+    >>> import tinygrad_course as tc
+    >>> tc.norm(tc.tensor([3.0, -4.0])).item()
+    5.0
+    >>> tc.norm(tc.tensor([3.0, -4.0]), p=1).item()
+    7.0
+    """
+    p = 2.0 if p in ("fro", None) else p
+    if not isinstance(p, (int, float)):
+        raise OptionError(
+            f"norm: p is {p!r}; use a number or 'fro' (linalg.matrix_norm has matrices' norms)"
+        )
+    input = input if dtype is None else cast(input, dtype=dtype, source=input.dtype)
+    return vector_norm(input, p, dim, keepdim)
+
+
+def dist(input: Any, other: Any, p: float = 2) -> Any:
+    """The p-norm of input − other."""
+    return vector_norm(rows.sub(input, other), p)
