@@ -14,7 +14,14 @@ import numpy as np
 
 from . import autograd, devices, errors
 from .arrays import get_default_dtype, set_default_dtype
-from .autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+from .autograd import (
+    enable_grad,
+    grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from .creation import (
     Generator,
     arange,
@@ -313,6 +320,7 @@ __all__ = [
     "gt",
     "half",
     "hypot",
+    "inference_mode",
     "int",
     "int8",
     "int16",
