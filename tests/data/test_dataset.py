@@ -13,7 +13,6 @@ import tinygrad_course as tc
 from tinygrad_course.data import (
     DataLoader,
     Dataset,
-    RandomShift,
     Subset,
     TensorDataset,
     Transformed,
@@ -127,11 +126,11 @@ def test_standardise_knows_only_the_training_part():
     train, test = train_test_split(pairs)
     scaled, held_out = standardise(train, test)
     x = scaled.tensors[0].numpy()
-    np.testing.assert_allclose([x.mean(), x.std()], [0, 1], atol=1e-5)
+    np.testing.assert_allclose([x.mean(0), x.std(0)], [[0, 0], [1, 1]], atol=1e-5)
     raw = test.take_batch(np.arange(len(test)))[0].numpy()
     mine = train.take_batch(np.arange(len(train)))[0].numpy()
     np.testing.assert_allclose(
-        held_out.tensors[0].numpy(), (raw - mine.mean()) / mine.std(), rtol=1e-4, atol=1e-5
+        held_out.tensors[0].numpy(), (raw - mine.mean(0)) / mine.std(0), rtol=1e-4, atol=1e-5
     )
     with pytest.raises(OptionError, match="all the same"):
         standardise(TensorDataset(tc.ones(3), tc.arange(3)))
@@ -139,21 +138,53 @@ def test_standardise_knows_only_the_training_part():
         standardise([1, 2])
 
 
-def test_random_shift_moves_each_image_by_its_own_way():
-    images = tc.zeros(200, 2, 9, 9)
-    images[:, :, 4, 4] = 1.0
-    moved = RandomShift(2, tc.Generator(0))(images).numpy()
-    assert (moved.sum((2, 3)) == 1).all()
-    where = {tuple(p) for p in np.argwhere(moved)[::2, 2:]}
-    assert where == {(i, j) for i in range(2, 7) for j in range(2, 7)}
-    np.testing.assert_array_equal(RandomShift(0)(images).numpy(), images.numpy())
-    with pytest.raises(ShapeError, match="N, C, H, W"):
-        RandomShift(1)(tc.ones(3, 3))
+def test_images_are_standardised_with_one_mean_and_constant_columns_stay_zero():
+    images = TensorDataset(tc.rand(20, 2, 3, 3) * tc.tensor([[[1.0]], [[9.0]]]), tc.arange(20))
+    x = standardise(images)[0].tensors[0].numpy()
+    np.testing.assert_allclose([x.mean(), x.std()], [0, 1], atol=1e-5)
+    assert x[:, 0].mean() < -0.5 < 0.5 < x[:, 1].mean()
+    table = datasets.iris()
+    table.tensors = (tc.cat([table.tensors[0], tc.full((150, 1), 7.3)], 1), table.tensors[1])
+    train, test = train_test_split(table, generator=tc.Generator(0))
+    scaled, _ = standardise(train, test)
+    assert scaled.classes == table.classes
+    assert not scaled.tensors[0][:, 4].numpy().any()
+    np.testing.assert_allclose(scaled.tensors[0].numpy()[:, :4].std(0), 1, rtol=1e-4)
+
+
+def test_targets_that_are_no_classes_are_split_at_random():
+    train, test = train_test_split(datasets.diabetes(), generator=tc.Generator(0))
+    assert (len(train), len(test)) == (332, 110)
+    parts = train_val_test_split(np.arange(10), 0.2, 0.2, labels=np.linspace(0, 1, 10))
+    assert [len(p) for p in parts] == [6, 2, 2]
+    with pytest.raises(ShapeError, match="one for each sample"):
+        train_test_split(range(2), labels=[[1, 2], [3, 4]])
+
+
+def test_labels_that_a_dataset_knows_are_not_read_sample_by_sample():
+    class Slow(Dataset):
+        targets = (0, 1) * 10
+
+        def __len__(self):
+            return 20
+
+        def __getitem__(self, index):
+            raise AssertionError("read")
+
+    train, test = train_test_split(Subset(Slow(), range(2, 20)), test=1 / 3)
+    assert (len(train), len(test)) == (12, 6)
+    assert sum(Slow.targets[i + 2] for i in test.indices) == 3
+    assert Transformed(Slow(), abs).targets == Slow.targets
 
 
 def test_transformed_batches_and_samples():
     double = Transformed(TensorDataset(tc.arange(4), tc.arange(4)), lambda x: x * 2)
     assert len(double) == 4
     assert [t.item() for t in double[3]] == [6, 3]
+    assert not hasattr(Transformed([(1.0, 2)], abs), "take_batch")
+    assert [t.item() for t in Transformed([(np.float32(1), tc.tensor(2))], lambda x: -x)[0]] == [
+        -1,
+        2,
+    ]
     (x, y), _ = DataLoader(double, 2)
     assert (x.tolist(), y.tolist()) == ([0, 2], [0, 1])

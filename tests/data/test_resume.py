@@ -14,7 +14,6 @@ from tinygrad_course.data import (
     BatchSampler,
     DataLoader,
     RandomSampler,
-    RandomShift,
     Sampler,
     TensorDataset,
     Transformed,
@@ -179,10 +178,3 @@ def test_states_of_other_loaders(change, reason):
         loader.load_state_dict(loader.state_dict() | change) or list(loader)
     with pytest.raises(OptionError, match=r"no base, .*samples"):
         loader.load_state_dict({"epoch": 1})
-
-
-def test_a_transform_with_a_generator_of_its_own_is_left_alone():
-    g = tc.Generator(0)
-    images = TensorDataset(tc.rand(4, 1, 5, 5))
-    first = plain(DataLoader(Transformed(images, RandomShift(2, g)), 4))
-    assert first != plain(DataLoader(Transformed(images, RandomShift(2, g)), 4))

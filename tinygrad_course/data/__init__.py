@@ -1,6 +1,17 @@
 """Data: datasets, splits and loaders, under the names that `torch.utils.data` gives them."""
 
 from . import datasets
+from .augment import (
+    CenterCrop,
+    ColorJitter,
+    GaussianNoise,
+    RandomAffine,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomRotation,
+    RandomShift,
+    RandomVerticalFlip,
+)
 from .cifar import read_cifar
 from .collate import default_collate, default_convert
 from .dataset import (
@@ -23,16 +34,26 @@ from .samplers import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
-from .transforms import RandomShift, Transformed, standardise
+from .transforms import Compose, Normalize, Transformed, standardise
 from .workers import get_worker_info
 
 __all__ = [
     "BatchSampler",
+    "CenterCrop",
+    "ColorJitter",
+    "Compose",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "GaussianNoise",
+    "Normalize",
+    "RandomAffine",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "RandomRotation",
     "RandomSampler",
     "RandomShift",
+    "RandomVerticalFlip",
     "Sampler",
     "SequentialSampler",
     "Subset",

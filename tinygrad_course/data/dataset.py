@@ -185,6 +185,7 @@ def train_test_split(
 
     Args:
         dataset: a dataset whose samples end with their label.
+            Targets that are not whole numbers are split at random.
         test: the fraction held out, more than 0 and less than 1.
         generator: the source of the order; the global one (`tc.manual_seed`) if left out.
         labels: the label of each sample, if the samples do not end with it.
@@ -220,8 +221,12 @@ def train_val_test_split(
     if not (0 <= val < 1 and 0 <= test < 1 and val + test < 1):
         raise OptionError(f"val and test are fractions whose sum is below 1, got {val} and {test}")
     found = _labels(dataset) if labels is None else np.asarray(labels)
-    if found.shape != (len(dataset),):
+    if len(found) != len(dataset):
         raise ShapeError(f"labels of shape {found.shape} for a dataset of {len(dataset)} samples")
+    if found.dtype.kind == "f":
+        found = np.zeros(len(dataset), np.int64)  # no classes, so one for all
+    if found.ndim != 1:
+        raise ShapeError(f"labels are one for each sample, got the shape {found.shape}")
     random = (generator or default_generator).numpy
     parts: list[list[Any]] = [[], [], []]
     for label in np.unique(found):
@@ -239,4 +244,8 @@ def train_val_test_split(
 def _labels(dataset: Any) -> np.ndarray[Any, Any]:
     if isinstance(dataset, TensorDataset):
         return dataset.tensors[-1].numpy()
-    return np.asarray([int(sample[-1]) for sample in dataset])
+    if isinstance(dataset, Subset):
+        return _labels(dataset.dataset)[dataset.indices]
+    if hasattr(dataset, "targets"):  # known without reading any sample
+        return np.asarray(dataset.targets)
+    return np.asarray([as_tensor(sample[-1]).numpy() for sample in dataset])
