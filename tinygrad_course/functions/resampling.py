@@ -137,7 +137,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
 
     Raises:
         OptionError: an odd number of widths, more pairs than dimensions, an unknown mode.
-        ShapeError: a border wider than what it mirrors.
+        ShapeError: a border wider than what it mirrors, or that cuts off more than there is.
 
     >>> import tinygrad_course as tc
     >>> tc.nn.functional.pad(tc.tensor([[1.0, 2.0, 3.0]]), (2, 1), "reflect").tolist()
@@ -150,6 +150,9 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         )
     pairs = list(zip(pad[::2], pad[1::2], strict=True))[::-1]
     widths = [(0, 0)] * (input.ndim - len(pairs)) + [(int(a), int(b)) for a, b in pairs]
+    for n, (a, b) in zip(input.shape, widths, strict=True):
+        if n + a + b < 0:
+            raise ShapeError(f"pad: widths {a} and {b} cut off more than the size {n}")
     if mode == "constant":
         return shape.pad(input, widths=widths, value=0.0 if value is None else value)
     if value:
@@ -168,8 +171,6 @@ def _border(mode: str, size: int, before: int, after: int) -> sampling.Taps:
         )
     if max(before, after) > most or not size:
         raise ShapeError(f"pad: {mode} of a size of {size} takes widths up to {most}")
-    if size + before + after < 0:
-        raise ShapeError(f"pad: widths {before} and {after} cut off more than the size {size}")
     return sampling.border(mode, size, before, after)
 
 
