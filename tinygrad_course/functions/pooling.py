@@ -250,10 +250,16 @@ def _adaptive_avg(n: int, x: Any, output_size: Any) -> Any:
     size = _adaptive_size(name, n, x, output_size)
     if set(size) == {1}:
         return reduce.mean(x, tuple(range(2, n + 2)), keepdim=True)
-    if all(o and i % o == 0 for i, o in zip(x.shape[2:], size, strict=True)):
-        window = tuple(i // o for i, o in zip(x.shape[2:], size, strict=True))
-        return _avg_pool(n, x, window, None, 0, False, True, None)
-    return averaged(x, size)
+    window = _even_window(x, size)
+    return (
+        averaged(x, size) if window is None else _avg_pool(n, x, window, None, 0, False, True, None)
+    )
+
+
+def _even_window(x: Any, size: Sizes) -> Sizes | None:
+    """The window, where all of them have one size and do not overlap."""
+    axes = list(zip(x.shape[2:], size, strict=True))
+    return tuple(i // o for i, o in axes) if all(o and i % o == 0 for i, o in axes) else None
 
 
 def averaged(x: Any, size: Sizes) -> Any:
@@ -294,6 +300,8 @@ def _adaptive_max(n: int, x: Any, output_size: Any, return_indices: bool) -> Any
     if _unbatched(name, n, x):
         return _without_batch(_adaptive_max(n, unsqueeze(x, 0), output_size, return_indices))
     size = _adaptive_size(name, n, x, output_size)
+    if window := _even_window(x, size):
+        return _max_pool(n, x, window, None, 0, 1, False, return_indices)
     if n == 2:
         return _taken(x, adaptive_indices(x, size=size), return_indices)
     indices = squeeze(adaptive_indices(unsqueeze(x, 2), size=(1, *size)), 2)

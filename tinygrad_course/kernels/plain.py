@@ -134,9 +134,11 @@ def adaptive_max_pool2d_indices(x: Array, *, size: Pair) -> Array:
     best = np.full_like(x, 0, shape=(*x.shape[:2], *size))
     indices = np.full_like(x, -1, shape=best.shape, dtype=np.int64)
     for i in range((bottom - top).max(initial=0)):
+        h = np.minimum(top + i, bottom - 1)
+        strip = np.take(x, h, axis=2)
         for j in range((right - left).max(initial=0)):
-            h, w = np.minimum(top + i, bottom - 1)[:, None], np.minimum(left + j, right - 1)
-            value, place = x[:, :, h, w], h * x.shape[3] + w
+            w = np.minimum(left + j, right - 1)
+            value, place = np.take(strip, w, axis=3), h[:, None] * x.shape[3] + w
             wins = (value > best) | (value != value) | (indices < 0)
             best, indices = np.where(wins, value, best), np.where(wins, place, indices)
     return indices
