@@ -84,7 +84,7 @@ def test_a_broadcast_is_dashed_and_names_the_axes_it_sums() -> None:
 
 
 def test_batches_of_a_matmul_are_summed() -> None:
-    x, w = graphs.leaf(7, 2, 3), graphs.leaf(3, 4)
+    x, w = graphs.leaf(7, 2, 3), graphs.leaf(1, 3, 4)
     assert "gradient of #1 summed over axis 0" in draw_graph(x @ w).text
     square = graphs.leaf(4, 4)  # no batch: as large as the result, and not summed
     assert "summed" not in draw_graph(square @ square).text

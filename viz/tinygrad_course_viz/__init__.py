@@ -2,5 +2,13 @@
 
 from .drawing import Drawing, draw_graph
 from .render import RenderError
+from .stepping import BackwardDrawing, draw_backward, draw_scalars
 
-__all__ = ["Drawing", "RenderError", "draw_graph"]
+__all__ = [
+    "BackwardDrawing",
+    "Drawing",
+    "RenderError",
+    "draw_backward",
+    "draw_graph",
+    "draw_scalars",
+]

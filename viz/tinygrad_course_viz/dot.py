@@ -112,6 +112,16 @@ def _signs(picture: Picture) -> Iterator[str]:
         yield "dashed frame: drawn once for all its copies; dashed ellipse: from the copy before"
 
 
+def node_id(key: int) -> str:
+    """The id of a box in the SVG."""
+    return f"n{key}"
+
+
+def edge_id(source: int, target: int, place: int) -> str:
+    """The id of an edge in the SVG: from, to, which operand."""
+    return f"e{source}_{target}_{place}"
+
+
 def escaped(text: str) -> str:
     """Text for an HTML-like label."""
     return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -329,8 +329,9 @@ def numbers(grids: Sequence[Any], titles: Sequence[str] = (), *, title: str = ""
     """Small matrices side by side, every number written out."""
     shown = [array(g) for g in grids]
     figure = new_figure(sum(max(0.55 * g.shape[1], 1.5) for g in shown) + 0.5, 3.9)
-    for axes, grid, name in itertools.zip_longest(
-        np.ravel(figure.subplots(1, len(shown))), shown, titles, fillvalue=""
+    names = [*titles, *[""] * len(shown)]
+    for axes, grid, name in zip(
+        np.ravel(figure.subplots(1, len(shown))), shown, names, strict=False
     ):
         _numbers(axes, grid, name)
     figure.suptitle(title)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -32,3 +33,50 @@ pre {{ white-space: pre-wrap }}
 def page(svg: str, text: str) -> str:
     """The page around an `<svg>` element and the text form of the same picture."""
     return PAGE.format(title=escape(text.partition("\n")[0]), svg=svg, text=escape(text))
+
+
+STEPS = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>The backward pass, step by step</title>
+<style>
+{style}
+</style>
+</head>
+<body>
+<header>
+<div role="toolbar" aria-label="Steps">
+<button id="first" title="Home">start</button>
+<button id="previous" title="left arrow">previous</button>
+<input id="slider" type="range" min="0" max="{count}" value="0" aria-label="step">
+<button id="next" title="right arrow">next</button>
+<button id="last" title="End">end</button>
+<output id="count">0 of {count}</output>
+</div>
+<p id="words" aria-live="polite"></p>
+</header>
+<main id="graph">
+{svg}
+</main>
+<dialog id="zoom" aria-label="The operation, number by number">
+<button id="back" title="Escape">back</button>
+{zooms}
+</dialog>
+<details>
+<summary>All steps in words</summary>
+<pre>{text}</pre>
+</details>
+<script type="application/json" id="data">{data}</script>
+<script>
+{script}
+</script>
+</body>
+</html>
+"""
+
+
+def asset(name: str) -> str:
+    """A style sheet or script that stands beside this file, to be put into a page."""
+    return (Path(__file__).parent / "assets" / name).read_text(encoding="utf-8")

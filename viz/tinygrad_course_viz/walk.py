@@ -89,6 +89,10 @@ class Graph:
     def __len__(self) -> int:
         return len(self._nodes)
 
+    def node(self, i: int) -> Node:
+        """The engine's node, to be read and not to be kept."""
+        return self._nodes[i]
+
     def record(self, i: int) -> Record:
         """All that can be said about node `i`."""
         record = _record(self._nodes[i], self.parents[i])
@@ -143,8 +147,8 @@ def read(outputs: Any, params: Any = None) -> Graph:
         GradientError: an output is a constant: nothing was recorded.
         TypeError: outputs or params of another type.
     """
-    ends = _outputs(outputs)
-    given = dict(_names(params))
+    ends = ends_of(outputs)
+    given = dict(names_of(params))
     order: dict[Node, None] = {}
     for node in nodes(value for _, value in ends):
         if node.prim is not None:  # a leaf may be rewritten and so be young: its user places it
@@ -170,7 +174,8 @@ def _node(value: Value) -> Any:
     return value.node
 
 
-def _outputs(outputs: Any) -> list[tuple[str, Value]]:
+def ends_of(outputs: Any) -> list[tuple[str, Value]]:
+    """The outputs with their names, checked."""
     if isinstance(outputs, Value):
         ends = [("output", outputs)]
     elif isinstance(outputs, Mapping):
@@ -195,7 +200,8 @@ def _outputs(outputs: Any) -> list[tuple[str, Value]]:
     return ends
 
 
-def _names(params: Any) -> Iterator[tuple[str, Value]]:
+def names_of(params: Any) -> Iterator[tuple[str, Value]]:
+    """The values that `params` names, without constants."""
     if params is None:
         return
     if hasattr(params, "named_parameters"):
@@ -279,7 +285,7 @@ def _repeated(small: tuple[int, ...], large: tuple[int, ...]) -> tuple[int, ...]
 Values = list[float | None]
 
 
-def _flat(node: Node) -> tuple[Any, ...]:
+def flat_saved(node: Node) -> tuple[Any, ...]:
     """The output and the operands as the node saved them; a weighted sum saves two lists."""
     saved = node.saved or ()
     if node.prim is not None and node.prim.name == "dot_scalars" and saved:
@@ -288,7 +294,7 @@ def _flat(node: Node) -> tuple[Any, ...]:
 
 
 def _read_saved(node: Node, i: int, parents: tuple[int | None, ...], values: Values) -> None:
-    out, *operands = _flat(node)
+    out, *operands = flat_saved(node)
     if out is not None:
         values[i] = out
     for parent, value in zip(parents, operands, strict=False):
@@ -298,7 +304,7 @@ def _read_saved(node: Node, i: int, parents: tuple[int | None, ...], values: Val
 
 def _operands(node: Node, parents: tuple[int | None, ...], values: Values) -> list[float] | None:
     """The numbers that the operation worked on, if all of them are known."""
-    saved = _flat(node)[1:]
+    saved = flat_saved(node)[1:]
     known = [*saved, *[None] * (len(parents) - len(saved))]
     for place, (p, parent) in enumerate(zip(parents, node.parents, strict=True)):
         # a leaf with a younger number was written into since: its value is another one now
@@ -321,7 +327,7 @@ def _computed(node: Node, operands: list[float] | None) -> float | None:
 def _fill_numbers(node: Node, record: Record, values: Values) -> None:
     """Constant operands and local derivatives: by the rules, on what the backward pass reads."""
     operands = _operands(node, record.parents, values)
-    saved = _flat(node)
+    saved = flat_saved(node)
     if saved:
         record.constants = tuple(
             v if p is None else None for p, v in zip(record.parents, saved[1:], strict=False)
