@@ -45,6 +45,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .devices import device
 from .functions.elementwise import (
     absolute,
     add,
@@ -216,7 +217,7 @@ half, float, double, short, int, long = float16, float32, float64, int16, int32,
 # 1 / 0 is inf and 0 / 0 is nan here, as in every deep-learning library: no warning for each.
 warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_course\.")
 
-_ROOMS = ("data", "files", "func", "nn", "optim", "testing", "training")
+_ROOMS = ("data", "files", "func", "nn", "optim", "testing", "training", "utils")
 _FROM_FILES = ("load", "save")
 
 
@@ -281,6 +282,7 @@ __all__ = [
     "cumprod",
     "cumsum",
     "data",
+    "device",
     "devices",
     "dist",
     "div",
@@ -426,6 +428,7 @@ __all__ = [
     "unflatten",
     "unique",
     "unsqueeze",
+    "utils",
     "var",
     "var_mean",
     "where",

@@ -8,12 +8,56 @@ from typing import Any
 import numpy as np
 
 from . import kernels
-from .errors import DeviceError
+from .errors import DeviceError, OptionError
+
+KINDS = ("cpu", "cuda", "mps", "meta", "xpu")
+
+
+class device(str):
+    """A device by name: a string, so that it compares with one, that knows its two parts.
+
+    Args:
+        type: "cpu" or "cuda", with or without a number: "cuda:0".
+        index: the number.
+
+    Raises:
+        OptionError: the name of no device.
+
+    >>> from tinygrad_course import device
+    >>> device("cuda", 1).type, device("cuda:1").index, device("cpu") == "cpu"
+    ('cuda', 1, True)
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, type: str, index: int | None = None) -> device:
+        kind, _, number = type.partition(":")
+        known = kind in KINDS and (not _ or number.isdigit()) and (index is None or not _)
+        if not known:
+            raise OptionError(
+                f"device: {type!r}{'' if index is None else f', {index!r}'} names no device; it is "
+                "'cpu' or 'cuda', with a number like 'cuda:0' or none"
+            )
+        return super().__new__(cls, type if index is None else f"{type}:{index}")
+
+    @property
+    def type(self) -> str:
+        """The kind of device."""
+        return self.partition(":")[0]
+
+    @property
+    def index(self) -> int | None:  # type: ignore[override]
+        """Which one of its kind, or None."""
+        number = self.partition(":")[2]
+        return int(number) if number else None
+
+
+CPU = device("cpu")
 
 
 def is_device(name: Any) -> bool:
     """Whether this looks like the name of a device."""
-    return isinstance(name, str) and name.split(":")[0] in ("cpu", "cuda", "mps", "meta", "xpu")
+    return isinstance(name, str) and name.split(":")[0] in KINDS
 
 
 def check(device: Any) -> str:
@@ -38,9 +82,9 @@ def place(array: Any, device: Any) -> Any:
     return array
 
 
-def of(array: Any) -> str:
+def of(array: Any) -> device:
     """The device that an array lives on."""
-    return "cpu"
+    return CPU
 
 
 def to_numpy(array: Any) -> np.ndarray[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ class TensorProtocols(Value):
 
     __slots__ = ()
     _become: Any
+    requires_grad_: Any
     __getitem__: Any
 
     # --- what it is ---
@@ -43,14 +45,36 @@ class TensorProtocols(Value):
         return self._data.dtype
 
     @property
-    def device(self) -> str:
+    def device(self) -> devices.device:
         """Where the elements live."""
         return devices.of(self._data)
+
+    @property
+    def requires_grad(self) -> builtins.bool:
+        """Whether gradients flow to this tensor; assigning is what `requires_grad_` does."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: builtins.bool) -> None:
+        self.requires_grad_(value)
 
     @property
     def nbytes(self) -> int:
         """The size of the elements in bytes."""
         return self._data.nbytes
+
+    @property
+    def itemsize(self) -> int:
+        """The size of one element in bytes."""
+        return self._data.itemsize
+
+    def element_size(self) -> int:
+        """The size of one element in bytes."""
+        return self._data.itemsize
+
+    def is_contiguous(self) -> builtins.bool:
+        """Whether the elements lie in row-major order in memory."""
+        return self._data.flags.c_contiguous
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one dimension."""
@@ -61,6 +85,10 @@ class TensorProtocols(Value):
         return self.ndim
 
     def numel(self) -> int:
+        """The number of elements."""
+        return self._data.size
+
+    def nelement(self) -> int:
         """The number of elements."""
         return self._data.size
 

@@ -68,6 +68,7 @@ class _Segment:
         self.names: list[str] = []
         self.leaves: dict[Node, int] = {}  # what the function read, by its number at the time
         self.found: dict[int, Any] = {}  # saved values that were computed again, not yet used
+        self.current: tuple[int, Any] = (-1, None)  # those in use: a node's rules read them in turn
 
     def take_over(self, nodes: list[Node]) -> None:
         """Put promises in the place of what the nodes saved."""
@@ -78,9 +79,11 @@ class _Segment:
 
     def saved(self, place: int) -> Any:
         """What the node in this place saved."""
-        if place not in self.found:
-            self.run_again()
-        return self.found.pop(place)
+        if place != self.current[0]:
+            if place not in self.found:
+                self.run_again()
+            self.current = place, self.found.pop(place)
+        return self.current[1]
 
     def run_again(self) -> None:
         for leaf, number in self.leaves.items():
