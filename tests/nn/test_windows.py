@@ -206,6 +206,62 @@ def test_wrong_options_are_refused_when_the_layer_is_made(make: Any, text: str) 
         make()
 
 
+# --- models ---------------------------------------------------------------------------------------
+
+
+def u_net(nn: Any, cat: Any) -> Any:
+    """Down by a maximum and by a stride, up by a transposed convolution and by resizing."""
+
+    class UNet(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Sequential(nn.Conv2d(1, 4, 3, padding="same"), nn.SiLU())
+            self.second = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.ELU())
+            self.third = nn.Conv2d(8, 8, 3, stride=2, padding=1, padding_mode="reflect")
+            self.pool = nn.MaxPool2d(2)
+            self.up = nn.ConvTranspose2d(8, 8, 4, stride=2, padding=1)
+            self.wide = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+            self.last = nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(20, 4, 3), nn.PixelShuffle(2))
+            self.head = nn.Sequential(nn.AdaptiveAvgPool2d((3, 3)), nn.Flatten(), nn.Linear(9, 2))
+
+        def forward(self, x: Any) -> Any:
+            a = self.first(x)
+            b = self.second(self.pool(a))
+            c = cat([b, self.up(self.third(b))], 1)
+            return self.head(self.last(cat([a, self.wide(c)], 1)))
+
+    return UNet()
+
+
+def volumes(nn: Any, cat: Any) -> Any:
+    return nn.Sequential(
+        nn.Conv3d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool3d(2), nn.ConvTranspose3d(4, 2, 2, 2),
+        nn.AvgPool3d((1, 2, 2)), nn.Flatten(2), nn.Conv1d(2, 3, 5, stride=2), nn.Tanh(),
+        nn.AdaptiveMaxPool1d(4), nn.Flatten(), nn.Linear(12, 2),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "shape"), [(u_net, (3, 1, 8, 12)), (volumes, (2, 1, 4, 6, 4))])
+def test_ten_steps_of_training_are_pytorchs(make: Any, shape: Any) -> None:
+    ours, theirs = make(nn, tc.cat).double(), make(torch.nn, torch.cat).double()
+    ours.load_state_dict({k: tc.tensor(v.numpy()) for k, v in theirs.state_dict().items()})
+    a = tc.optim.SGD(ours.parameters(), lr=0.1, momentum=0.9)
+    b = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9)
+    for step in range(10):
+        x, y = numbers(step, *shape), numbers(step, shape[0], 2)
+        a.zero_grad()
+        b.zero_grad()
+        p = F.mse_loss(ours(tc.tensor(x)), tc.tensor(y))
+        q = torch.nn.functional.mse_loss(theirs(torch.tensor(x)), torch.tensor(y))
+        np.testing.assert_allclose(p.item(), q.item(), rtol=1e-7)
+        p.backward()
+        q.backward()
+        a.step()
+        b.step()
+    for u, v in zip(ours.parameters(), theirs.parameters(), strict=True):
+        np.testing.assert_allclose(u.detach().numpy(), v.detach().numpy(), rtol=1e-7, atol=1e-9)
+
+
 # --- functions ------------------------------------------------------------------------------------
 
 x3, x4, x5 = tc.zeros(1, 2, 5), tc.zeros(1, 2, 4, 5), tc.zeros(1, 2, 3, 4, 5)

@@ -98,7 +98,8 @@ def _conv(
         if isinstance(padding, str):
             x, padding = _named_padding(name, x, weight, stride, padding, dilation)
         padding = geometry.numbers(padding, n, "padding")
-        geometry.conv_shape(x.shape, weight.shape, stride, padding, dilation, groups)
+        if n != 2:  # the row itself looks at images
+            geometry.conv_shape(x.shape, weight.shape, stride, padding, dilation, groups)
     except ShapeError as error:
         how = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         raise explain(name, (x, weight), how, error) from None

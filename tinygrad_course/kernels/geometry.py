@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any
 
+import numpy as np
+
 from tinygrad_course.errors import OptionError, ShapeError
 
 Pair = tuple[int, int]
@@ -13,6 +15,7 @@ Shape = Sequence[int]
 
 
 _AXES = ("width", "height", "depth")
+_SEVERAL = (tuple, list, np.ndarray)
 
 
 def numbers(value: int | Sequence[int], n: int, name: str) -> tuple[int, ...]:
@@ -26,12 +29,10 @@ def numbers(value: int | Sequence[int], n: int, name: str) -> tuple[int, ...]:
     Raises:
         ShapeError: neither an integer nor so many of them.
     """
+    if type(value) is int:
+        return (value,) * n
     try:
-        return (index(value),) * n  # type: ignore[arg-type]
-    except TypeError:
-        pass
-    try:
-        several = tuple(index(v) for v in value)  # type: ignore[union-attr]
+        several = tuple(map(index, value if isinstance(value, _SEVERAL) else (value,)))
     except TypeError:
         several = ()
     if len(several) not in (1, n):
