@@ -21,6 +21,7 @@ HEADER = '''"""Written by `python -m tests.stub`: what methods.py binds."""
 from collections.abc import Sequence
 from typing import Any, Self
 
+from .generator import Generator
 from .ops.reduce import Dim, Found
 from .scalar import Scalar
 from .tensor import Tensor
@@ -43,7 +44,7 @@ def text() -> str:
     tensor = [_stub(n, f, "Tensor") for n, f in methods.TENSOR_FUNCTIONS.items()]
     tensor += [
         _stub(n + "_", methods.TENSOR_FUNCTIONS[n], "Tensor").replace("-> Tensor", "-> Self")
-        for n in (*methods.WRITING, *methods.WRITING_PARTS)
+        for n in methods.WRITING
     ]
     return "\n".join(
         [

@@ -23,6 +23,7 @@ LEVELS = {
     "kernels": 1,
     "modes": 1,
     "devices": 2,
+    "generator": 3,
     "graph": 2,
     "arrays": 3,
     "primitive": 3,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,15 +10,17 @@ import numpy as np
 
 from . import devices
 from .arrays import as_array, checked_dtype, get_default_dtype
-from .errors import OptionError, ShapeError
+from .errors import DtypeError, OptionError, ShapeError
+from .generator import Generator, default_generator, manual_seed, source
 from .graph import wrap
 from .ops.shape import normal_shape
 from .tensor import Tensor, as_tensor
 
 __all__ = [
-    "Generator", "arange", "empty", "eye", "from_numpy", "full", "full_like", "linspace",
-    "manual_seed", "normal", "ones", "ones_like", "rand", "rand_like", "randint", "randn",
-    "randn_like", "randperm", "tensor", "zeros", "zeros_like",
+    "Generator", "arange", "default_generator", "empty", "empty_like", "eye", "from_numpy",
+    "full", "full_like", "is_tensor", "linspace", "logspace", "manual_seed", "normal", "ones",
+    "ones_like", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm",
+    "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -49,8 +51,15 @@ def full(
     size: Sequence[int], fill_value: Any, *, dtype: Any = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """A Tensor of one value."""
+    """A Tensor of one value.
+
+    Raises:
+        OptionError: the dtype cannot hold the value.
+    """
     dtype = as_array(fill_value).dtype if dtype is None else checked_dtype(dtype)
+    fill_value = as_array(fill_value)
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= fill_value <= np.iinfo(dtype).max:
+        raise OptionError(f"full: {fill_value} does not fit into {dtype}")
     return _made(np.full(normal_shape((size,)), fill_value, dtype), device, requires_grad)
 
 
@@ -77,33 +86,57 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     return _made(np.empty(normal_shape(size), dtype), device, requires_grad)
 
 
-def zeros_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(
+    input: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Zeros with the shape, and unless said otherwise the dtype, of another Tensor."""
-    return zeros(tuple(x.shape), dtype=dtype or x.dtype, requires_grad=requires_grad)
+    dtype = input.dtype if dtype is None else dtype
+    return zeros(tuple(input.shape), dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def ones_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(
+    input: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Ones with the shape, and unless said otherwise the dtype, of another Tensor."""
-    return ones(tuple(x.shape), dtype=dtype or x.dtype, requires_grad=requires_grad)
+    dtype = input.dtype if dtype is None else dtype
+    return ones(tuple(input.shape), dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def full_like(x: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_like(
+    input: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Whatever the memory held, with the shape and unless said otherwise the dtype of another."""
+    dtype = input.dtype if dtype is None else dtype
+    return empty(tuple(input.shape), dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def full_like(
+    input: Any, fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """One value with the shape, and unless said otherwise the dtype, of another Tensor."""
-    return full(tuple(x.shape), fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    how = {"dtype": input.dtype if dtype is None else dtype, "device": device}
+    return full(tuple(input.shape), fill_value, requires_grad=requires_grad, **how)
 
 
 def arange(
     start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """start, start + step, ... up to but without `end`; integers give int64."""
+    """start, start + step, ... up to but without `end`; integers give int64.
+
+    Raises:
+        OptionError: step is 0, or leads away from end.
+    """
     start, end = (0, start) if end is None else (start, end)
-    if step == 0:
-        raise OptionError("arange: step must not be 0")
+    start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
+    if step == 0 or (end - start) * step < 0:
+        raise OptionError(f"arange: a step of {step} does not lead from {start} to {end}")
+    whole = all(isinstance(v, int) for v in (start, end, step))
     if dtype is None:
-        whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
         dtype = np.int64 if whole else get_default_dtype()
-    return _made(np.arange(start, end, step).astype(checked_dtype(dtype)), device, requires_grad)
+    count = -((start - end) // step) if whole else math.ceil((end - start) / step)
+    made = start + step * np.arange(count)  # np.arange's own step has a rounding error
+    return _made(made.astype(checked_dtype(dtype)), device, requires_grad)
 
 
 def linspace(
@@ -112,69 +145,52 @@ def linspace(
 ) -> Tensor:  # fmt: skip
     """`steps` numbers at equal distances, from start to end, both included."""
     dtype = get_default_dtype() if dtype is None else checked_dtype(dtype)
+    if steps < 0:
+        raise OptionError(f"linspace: steps is {steps}; it must not be negative")
+    start, end = float(start), float(end)
     return _made(np.linspace(start, end, steps).astype(dtype), device, requires_grad)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def logspace(
+    start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None,
+    device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`base` to the powers from start to end, both included: equal ratios."""
+    powers = linspace(start, end, steps, dtype=np.float64).numpy()
+    dtype = get_default_dtype() if dtype is None else checked_dtype(dtype)
+    return _made(np.power(float(base), powers).astype(dtype), device, requires_grad)
+
+
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """The identity matrix, n by m (square unless given)."""
     dtype = get_default_dtype() if dtype is None else checked_dtype(dtype)
-    return _made(np.eye(n, m, dtype=dtype), None, requires_grad)
+    if n < 0 or (m is not None and m < 0):
+        raise ShapeError(f"eye: sizes must not be negative, got n={n} and m={m}")
+    return _made(np.eye(n, m, dtype=dtype), device, requires_grad)
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether this is a Tensor."""
+    return isinstance(obj, Tensor)
 
 
 # --- random ---------------------------------------------------------------------------------------
 
 
-class Generator:
-    """A source of random numbers with a seed and a state that can be saved (NumPy's PCG64).
-
-    >>> import tinygrad_course as tc
-    >>> a = tc.rand(3, generator=tc.Generator().manual_seed(0))
-    >>> b = tc.rand(3, generator=tc.Generator().manual_seed(0))
-    >>> bool((a == b).all())
-    True
-    """
-
-    def __init__(self, seed: int | None = None) -> None:
-        self._seed = seed
-
-    @functools.cached_property
-    def numpy(self) -> np.random.Generator:
-        """The NumPy generator, made when first needed (numpy.random is slow to import)."""
-        return np.random.Generator(np.random.PCG64(self._seed))
-
-    def manual_seed(self, seed: int) -> Generator:
-        """Start again from a seed; returns the generator."""
-        if not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise OptionError(f"a seed is a non-negative integer, got {seed!r}")
-        self._seed = int(seed)
-        self.__dict__.pop("numpy", None)
-        return self
-
-    def get_state(self) -> dict[str, Any]:
-        """The state, as plain Python data."""
-        return dict(self.numpy.bit_generator.state)
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
-        self.numpy.bit_generator.state = state
-
-
-default_generator = Generator()
-
-
-def manual_seed(seed: int) -> Generator:
-    """Seed the generator that is used where none is given."""
-    return default_generator.manual_seed(seed)
-
-
-def _source(generator: Generator | None) -> np.random.Generator:
-    return (default_generator if generator is None else generator).numpy
-
-
-def _random(draw: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+def _random(
+    draw: Any, dtype: Any, device: Any, requires_grad: bool, bounded: bool = False
+) -> Tensor:
     dtype = get_default_dtype() if dtype is None else checked_dtype(dtype)
+    if dtype.kind != "f":
+        raise DtypeError(f"these random numbers are fractions, not {dtype}; tc.randint makes those")
     wide = dtype if dtype in (np.float32, np.float64) else np.dtype("float32")
-    return _made(np.asarray(draw(wide)).astype(dtype, copy=False), device, requires_grad)
+    drawn = np.asarray(draw(wide))
+    if bounded and dtype != wide:  # rounding must not reach 1
+        drawn = np.minimum(drawn, np.nextafter(dtype.type(1), dtype.type(0)))
+    return _made(drawn.astype(dtype, copy=False), device, requires_grad)
 
 
 def rand(
@@ -183,8 +199,8 @@ def rand(
 ) -> Tensor:  # fmt: skip
     """Uniform random numbers in [0, 1)."""
     shape = normal_shape(size)
-    draw = _source(generator).random
-    return _random(lambda d: draw(shape, dtype=d), dtype, device, requires_grad)
+    draw = source(generator).random
+    return _random(lambda d: draw(shape, dtype=d), dtype, device, requires_grad, bounded=True)
 
 
 def randn(
@@ -193,47 +209,98 @@ def randn(
 ) -> Tensor:  # fmt: skip
     """Normal random numbers with mean 0 and variance 1."""
     shape = normal_shape(size)
-    draw = _source(generator).standard_normal
+    draw = source(generator).standard_normal
     return _random(lambda d: draw(shape, dtype=d), dtype, device, requires_grad)
 
 
-def rand_like(x: Any, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+def rand_like(
+    input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
     """Uniform random numbers in [0, 1) with the shape and dtype of another Tensor."""
-    return rand(tuple(x.shape), dtype=dtype or x.dtype, generator=generator)
+    how = {"dtype": input.dtype if dtype is None else dtype, "device": device}
+    return rand(tuple(input.shape), generator=generator, requires_grad=requires_grad, **how)
 
 
-def randn_like(x: Any, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+def randn_like(
+    input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
     """Normal random numbers with the shape and dtype of another Tensor."""
-    return randn(tuple(x.shape), dtype=dtype or x.dtype, generator=generator)
+    how = {"dtype": input.dtype if dtype is None else dtype, "device": device}
+    return randn(tuple(input.shape), generator=generator, requires_grad=requires_grad, **how)
 
 
 def randint(
     low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None,
-    dtype: Any = np.int64, device: Any = None,
+    dtype: Any = np.int64, device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Random integers from low (0 if left out) up to but without high."""
+    """Random integers from low (0 if left out) up to but without high.
+
+    >>> import tinygrad_course as tc
+    >>> tc.randint(3, (2, 2)).shape
+    (2, 2)
+    """
     if size is None:
         low, high, size = 0, low, high
     elif high is None:
         low, high = 0, low
     if high <= low:
         raise OptionError(f"randint: high must exceed low, got low={low} and high={high}")
-    drawn = _source(generator).integers(low, high, normal_shape((size,)))
-    return _made(np.asarray(drawn).astype(checked_dtype(dtype)), device, False)
+    drawn = source(generator).integers(low, high, normal_shape((size,)))
+    return _made(np.asarray(drawn).astype(checked_dtype(dtype)), device, requires_grad)
 
 
-def randperm(n: int, *, generator: Generator | None = None, dtype: Any = np.int64) -> Tensor:
+def randint_like(
+    input: Any, low: int, high: Any = None, *, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False, generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
+    """Random integers with the shape and dtype of another Tensor."""
+    low, high = (0, low) if high is None else (low, high)
+    how = {"dtype": input.dtype if dtype is None else dtype, "device": device}
+    return randint(
+        low, high, tuple(input.shape), generator=generator, requires_grad=requires_grad, **how
+    )
+
+
+def randperm(
+    n: int, *, generator: Generator | None = None, dtype: Any = np.int64, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """The numbers 0 to n − 1 in random order."""
-    return _made(_source(generator).permutation(n).astype(checked_dtype(dtype)), None, False)
+    drawn = source(generator).permutation(n).astype(checked_dtype(dtype))
+    return _made(drawn, device, requires_grad)
 
 
 def normal(
-    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
-) -> Tensor:
-    """Normal random numbers with the given mean and standard deviation (numbers or Tensors)."""
-    if size is None:
-        size = np.broadcast_shapes(as_tensor(mean).shape, as_tensor(std).shape)
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None,
+    dtype: Any = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Normal random numbers with the given mean and standard deviation.
+
+    Args:
+        mean, std: numbers, and then a `size`; or a Tensor and a number, or Tensors that broadcast.
+
+    Raises:
+        OptionError: a negative std.
+        ShapeError: mean, std and size do not fit together.
+
+    >>> import tinygrad_course as tc
+    >>> tc.normal(tc.zeros(2, 3), 0.1).shape
+    (2, 3)
+    """
+    middle, spread = (as_tensor(v).detach().numpy() for v in (mean, std))
+    if (spread < 0).any():
+        raise OptionError("normal: std must not be negative")
     try:
-        return as_tensor(mean + std * randn(size, generator=generator))
-    except ShapeError as error:
+        shape = np.broadcast_shapes(middle.shape, spread.shape)
+        shape = shape if size is None else normal_shape((size,))
+        np.broadcast_to(middle, shape), np.broadcast_to(spread, shape)
+    except ValueError as error:
         raise ShapeError(f"normal: mean and std do not fit size {size}: {error}") from error
+    if dtype is None:
+        floats = [v.dtype for v in (mean, std) if isinstance(v, Tensor) and v.dtype.kind == "f"]
+        dtype = floats[0] if floats else get_default_dtype()
+    drawn = randn(shape, generator=generator, dtype=dtype).numpy()
+    made = np.asarray(middle + spread * drawn).astype(dtype, copy=False)
+    return _made(made, device, requires_grad)

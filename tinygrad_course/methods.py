@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .functions import drawing, sorting, statistics
 from .functions import elementwise as composed
-from .functions import sorting, statistics
 from .ops import elementwise, index, linalg, reduce, scan, shape, special
 from .primitive import Primitive
 
@@ -46,6 +46,8 @@ def _elementwise() -> dict[str, Any]:
 _DERIVED = {
     composed: "isclose allclose equal",
     statistics: "nansum nanmean count_nonzero norm dist",
+    drawing: "bernoulli multinomial normal_ uniform_ bernoulli_ new_tensor new_zeros new_ones "
+    "new_empty new_full",
     sorting: "sort argsort topk kthvalue median unique",
     scan: "cumsum cumprod prod logcumsumexp cummax cummin",
     shape: "clone flatten unflatten unsqueeze squeeze transpose expand split chunk",

@@ -18,6 +18,11 @@ from .ops import shape
 if TYPE_CHECKING:
     from .tensor import Tensor
 
+_TYPES = {"float16": "HalfTensor", "float32": "FloatTensor", "float64": "DoubleTensor",
+          "uint8": "ByteTensor", "int8": "CharTensor", "int16": "ShortTensor",
+          "int32": "IntTensor", "int64": "LongTensor", "bool": "BoolTensor"}  # fmt: skip
+_Bool = bool  # in the class, bool is the method
+
 
 class TensorProtocols(Value):
     """The part of Tensor that has nothing to do with gradients."""
@@ -235,6 +240,32 @@ class TensorProtocols(Value):
     def bool(self) -> Tensor:
         """This tensor as truth values: everything but 0 is true."""
         return self.to(np.bool_)
+
+    def short(self) -> Tensor:
+        """This tensor as int16."""
+        return self.to(np.int16)
+
+    def byte(self) -> Tensor:
+        """This tensor as uint8."""
+        return self.to(np.uint8)
+
+    def type(self, dtype: Any = None) -> Any:
+        """This tensor in another dtype (or "DoubleTensor"); without one, the name of its own."""
+        if dtype is None:
+            return f"tinygrad_course.{_TYPES[self.dtype.name]}"
+        named = {v: k for k, v in _TYPES.items()}
+        if isinstance(dtype, str) and dtype.split(".")[-1] in named:
+            dtype = named[dtype.split(".")[-1]]
+        return self.to(checked_dtype(dtype))
+
+    def is_floating_point(self) -> _Bool:
+        """Whether the elements are floating numbers."""
+        return self.dtype.kind == "f"
+
+    @property
+    def is_cuda(self) -> _Bool:
+        """Whether the elements live on a GPU."""
+        return self.device.startswith("cuda")
 
     def type_as(self, other: Any) -> Tensor:
         """This tensor with the dtype of another."""

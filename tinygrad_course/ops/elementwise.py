@@ -91,14 +91,14 @@ pow = binary("pow", "xʸ", _number(np.power), math.pow,
              lambda g, out, x, y: g * out * log(where(x == 0, where(y >= 0, 1.0, x), x)))
 neg = keeping("neg", "−x", np.negative, operator.neg,
               lambda g, out, x: -g)
-square = keeping("square", "x²", lambda x: np.square(x if x.dtype != bool else x.astype(np.int64)),
+square = keeping("square", "x²", lambda x: np.square(x if x.dtype.kind != "b" else x * 1),
                  lambda x: x * x,
                  lambda g, out, x: g * (x + x))
 reciprocal = unary("reciprocal", "1 / x", np.reciprocal, lambda x: div(1.0, x),
                    lambda g, out, x: -g * out * out)
 abs = keeping("abs", "|x|", np.absolute, operator.abs,
               lambda g, out, x: g * sign(x))
-sign = keeping("sign", "−1, 0 or 1", lambda x: x if x.dtype == bool else _sign(x),
+sign = keeping("sign", "−1, 0 or 1", lambda x: _sign(x),
                lambda x: float((x > 0) - (x < 0)),
                lambda g, out, x: g * 0.0)
 copysign = floating("copysign", "|x| with the sign of y", np.copysign, math.copysign,
@@ -110,6 +110,8 @@ hypot = floating("hypot", "√(x² + y²), without overflow", np.hypot, math.hyp
 
 
 def _sign(x: Any) -> Any:
+    if x.dtype.kind == "b":
+        return x.copy()
     return np.subtract(x > 0, x < 0, dtype=x.dtype)  # 0 for NaN, as in PyTorch
 
 # --- roots, exponentials and logarithms -----------------------------------------------------------
@@ -201,13 +203,19 @@ def _sinc_slope(x: Any) -> Any:
 # --- activations ----------------------------------------------------------------------------------
 
 
+def _relu(x: Any) -> Any:
+    if x.dtype.kind == "b":
+        raise DtypeError("a truth value has no sign; convert it first: x.float()")
+    return np.maximum(x, 0)
+
+
 def _sigmoid(x: Any) -> Any:
     # e^-|x| never overflows; the result is exact to rounding on both sides
     e = np.exp(-np.abs(x))
     return np.where(x < 0, e, np.ones_like(e)) / (1 + e)
 
 
-relu = keeping("relu", "max(x, 0)", lambda x: np.maximum(x, 0), lambda x: x if not x <= 0 else 0.0,
+relu = keeping("relu", "max(x, 0)", lambda x: _relu(x), lambda x: x if not x <= 0 else 0.0,
                lambda g, out, x: where(out <= 0, 0.0, g))
 sigmoid = unary("sigmoid", "1 / (1 + e⁻ˣ)", _sigmoid, lambda x: float(_sigmoid(x)),
                 lambda g, out, x: g * out * (1 - out))
@@ -255,7 +263,7 @@ floor = keeping("floor", "⌊x⌋", np.floor, lambda x: float(np.floor(x)),
 ceil = keeping("ceil", "⌈x⌉", np.ceil, lambda x: float(np.ceil(x)),
                lambda g, out, x: g * 0.0)
 round = keeping("round", "x to so many decimals, halves to even",
-                lambda x, *, decimals=0: np.round(x, decimals),
+                lambda x, *, decimals=0: _round(x, decimals),
                 lambda x, *, decimals=0: float(np.round(x, decimals)),
                 lambda g, out, x, *, decimals=0: g * 0.0)
 trunc = keeping("trunc", "x without its fraction", np.trunc, lambda x: float(np.trunc(x)),
@@ -276,6 +284,10 @@ fmod = binary("fmod", "x − y trunc(x / y): the sign of x", _number(np.fmod),
               lambda x, y: float(np.fmod(np.float64(x), y)),
               lambda g, out, x, y: g,
               lambda g, out, x, y: -g * trunc(x / y))
+
+
+def _round(x: Any, decimals: int) -> Any:
+    return np.round(x, decimals) if x.dtype.kind == "f" else x.copy()
 
 
 def _larger(x: float, y: float) -> float:
@@ -299,6 +311,9 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
     if min is None:
         return clamp_max(x, max)
     return clamp_min(x, min) if max is None else clamp_between(x, min, max)
+
+
+clip = clamp
 
 
 def nan_to_num(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_course.arrays import get_default_dtype
 from tinygrad_course.errors import DtypeError, ShapeError
 from tinygrad_course.primitive import Primitive
 
@@ -17,11 +18,24 @@ from .shape import broadcast_to, cast, normal_dim, normal_dims, reshape, reshape
 
 Dim = int | Sequence[int] | None
 
+
+def in_single(forward: Any) -> Any:
+    """Half precision is worked out in single precision, and rounded once at the end."""
+
+    def run(x: Any, **how: Any) -> Any:
+        if x.dtype.char == "e":
+            return forward(x.astype(np.float32), **how).astype(x.dtype)
+        return forward(x, **how)
+
+    return run
+
+
 # --- rows: `dim` is a tuple counted from the front; reduced ones stay (sum may drop them) ---------
 
 sum_over = Primitive(
     "sum", "Σ x",
-    lambda x, *, dim, keepdim, source: np.add.reduce(x, dim, _sum_dtype(x), keepdims=keepdim),
+    in_single(lambda x, *, dim, keepdim, source:
+              np.add.reduce(x, dim, _sum_dtype(x), keepdims=keepdim)),
     lambda g, out, x, *, dim, keepdim, source: _spread(g, dim, keepdim, source),
 )
 amax_kept = Primitive(
@@ -36,17 +50,17 @@ amin_kept = Primitive(
 )
 logsumexp_kept = Primitive(
     "logsumexp", "ln Σ eˣ, without overflow",
-    lambda x, *, dim: _logsumexp(x, dim),
+    in_single(lambda x, *, dim: _logsumexp(x, dim)),
     lambda g, out, x, *, dim: g * exp(x - out),
 )
 softmax_at = Primitive(
     "softmax", "eˣ / Σ eˣ",
-    lambda x, *, dim: _softmax(x, dim),
+    in_single(lambda x, *, dim: _softmax(x, dim)),
     lambda g, out, x, *, dim: out * (g - _total(g * out, dim)),
 )
 log_softmax_at = Primitive(
     "log_softmax", "x − ln Σ eˣ",
-    lambda x, *, dim: _log_softmax(x, dim),
+    in_single(lambda x, *, dim: _log_softmax(x, dim)),
     lambda g, out, x, *, dim: g - exp(out) * _total(g, dim),
 )
 max_of_all = Primitive(
@@ -66,12 +80,12 @@ median_of_all = Primitive(
 )
 norm_kept = Primitive(
     "norm", "√Σ x²",
-    lambda x, *, dim: np.sqrt(np.square(x).sum(axis=dim, keepdims=True, dtype=x.dtype)),
+    in_single(lambda x, *, dim: np.sqrt(np.square(x).sum(axis=dim, keepdims=True))),
     lambda g, out, x, *, dim: x * (g / where(out == 0, 1.0, out)),
 )
 norm_to = Primitive(
     "norm_p", "(Σ |x|ᵖ)¹ᐟᵖ",
-    lambda x, *, dim, p: (np.abs(x) ** p).sum(axis=dim, keepdims=True, dtype=x.dtype) ** (1 / p),
+    in_single(lambda x, *, dim, p: (np.abs(x) ** p).sum(axis=dim, keepdims=True) ** (1 / p)),
     lambda g, out, x, *, dim, p: sign(x) * _power(x, p) * (g / _power(out, p)),
 )
 all_of = Primitive(
@@ -166,6 +180,9 @@ def sum(x: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) ->
 
 
 def _as(x: Any, dtype: Any) -> Any:
+    """x in a dtype; itself if it has that."""
+    if x.dtype == dtype:
+        return x
     return cast(x, dtype=np.dtype(dtype), source=x.dtype)
 
 
@@ -182,6 +199,8 @@ def mean(x: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -
     """
     x = x if dtype is None else _as(x, dtype)
     _need_floating("mean", x)
+    if x.dtype.char == "e":  # the sum may be too large for it, and the mean not
+        return _as(mean(_as(x, np.float32), dim, keepdim), x.dtype)
     total = sum(x, dim, keepdim)
     return total / (math.prod(x.shape) / math.prod(total.shape) if math.prod(total.shape) else 1)
 
@@ -192,7 +211,7 @@ def var(
 ) -> Any:
     """Σ (x − mean)² / (n − correction): the variance, Bessel-corrected by default."""
     away, rest, dims = _spread_of("var", x, dim, unbiased, correction)
-    return sum(square(away), dims, keepdim) / rest
+    return _as(sum(square(away), dims, keepdim) / rest, x.dtype)
 
 
 def std(
@@ -201,7 +220,7 @@ def std(
 ) -> Any:
     """√var: the standard deviation; where it is 0, so is its gradient."""
     away, rest, dims = _spread_of("std", x, dim, unbiased, correction)
-    return vector_norm(away, 2, dims, keepdim) / math.sqrt(rest)
+    return _as(vector_norm(away, 2, dims, keepdim) / math.sqrt(rest), x.dtype)
 
 
 def _spread_of(name: str, x: Any, dim: Any, unbiased: bool, correction: float | None) -> Any:
@@ -210,6 +229,7 @@ def _spread_of(name: str, x: Any, dim: Any, unbiased: bool, correction: float | 
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     dims = normal_dims(None if dim == () else dim, x.ndim)
+    x = _as(x, np.float32) if x.dtype.char == "e" else x
     n = math.prod([x.shape[d] for d in dims])
     rest = n - (int(unbiased) if correction is None else correction)
     return x - mean(x, dims, True), float(rest if rest > 0 else 0), dims
@@ -310,7 +330,8 @@ def _extremum(x: Any, dim: Any, keepdim: bool, whole: Any, where_is: Any, pair: 
 
 
 def logsumexp(x: Any, dim: int | Sequence[int], keepdim: bool = False) -> Any:
-    """ln Σ eˣ along dimensions, without overflow."""
+    """ln Σ eˣ along dimensions, without overflow; integers become the default dtype first."""
+    x = x if x.dtype.kind == "f" else _as(x, get_default_dtype())
     dims = normal_dims(dim, x.ndim)
     return _dropped(logsumexp_kept(x, dim=dims), dims, keepdim)
 

@@ -14,31 +14,31 @@ from tinygrad_course.primitive import Primitive
 
 from .elementwise import exp, where
 from .index import take_along_dim
-from .reduce import Found, _as, _dropped, _need_floating, _sum_dtype
+from .reduce import Found, _as, _dropped, _need_floating, _sum_dtype, in_single
 from .shape import normal_dim, pad, reshape_
 
 # --- rows: `reverse` goes from the end to the start -----------------------------------------------
 
 cumsum_at = Primitive(
     "cumsum", "running sums",
-    lambda x, *, dim, reverse: _run(np.add, x, dim, reverse),
+    in_single(lambda x, *, dim, reverse: _run(np.add, x, dim, reverse)),
     lambda g, out, x, *, dim, reverse: cumsum_at(g, dim=dim, reverse=not reverse),
 )
 cumprod_at = Primitive(
     "cumprod", "running products",
-    lambda x, *, dim, reverse: _run(np.multiply, x, dim, reverse),
+    in_single(lambda x, *, dim, reverse: _run(np.multiply, x, dim, reverse)),
     lambda g, out, x, *, dim, reverse:
         _before(out, dim, reverse, 1.0)
         * recurrence(g, _before(x, dim, not reverse), dim=dim, reverse=not reverse),
 )
 prod_at = Primitive(
     "prod", "Π x",
-    lambda x, *, dim: np.multiply.reduce(x, dim, _sum_dtype(x), keepdims=True),
+    in_single(lambda x, *, dim: np.multiply.reduce(x, dim, _sum_dtype(x), keepdims=True)),
     lambda g, out, x, *, dim: g * (_product_before(x, dim, False) * _product_before(x, dim, True)),
 )
 logcumsumexp_at = Primitive(
     "logcumsumexp", "running ln Σ eˣ, without overflow",
-    lambda x, *, dim: np.logaddexp.accumulate(x, dim),
+    in_single(lambda x, *, dim: np.logaddexp.accumulate(x, dim)),
     lambda g, out, x, *, dim:
         _exp_of_difference(x, out)
         * recurrence(g, _exp_of_difference(out, _before(out, dim, True)), dim=dim, reverse=True),

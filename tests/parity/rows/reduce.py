@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tinygrad_course as tc
 from tinygrad_course.testing import strategies as ts
-from tinygrad_course.testing.strategies import KINKS, REAL, Domain
+from tinygrad_course.testing.strategies import KINKS, POSITIVE, REAL, Domain
 
 from .row import NUMBERS, SIGNED, Case, Maker, row
 
@@ -109,8 +109,10 @@ for name in ["sum", "cumsum", "prod", "cumprod", "nansum"]:
 
 def norm_case(*ps: Any) -> Any:
     def case(make: Maker) -> Case:
-        args, how = dims_case(empty=False)(make)
-        return args, {**how, "p": make.draw(st.sampled_from(ps))}
+        p = make.draw(st.sampled_from(ps))
+        domain = POSITIVE if np.isinf(float(p)) else REAL  # 1 and -1 are tied there
+        args, how = dims_case(domain, empty=False)(make)
+        return args, {**how, "p": p}
 
     return case
 
@@ -130,10 +132,15 @@ def needs_dim(case: Case) -> Case:
     return [x], {**how, "dim": full(x, how["dim"])}
 
 
-def spread_case(make: Maker) -> Case:
+def positive_spread_case(make: Maker) -> Case:
+    """Of positive numbers: a mean that cancels is left with a rounding error of its own."""
+    return spread_case(make, POSITIVE)
+
+
+def spread_case(make: Maker, domain: Domain = REAL) -> Case:
     make.empty = False
     shape = make.shape(1, 3)
-    x = make.array((*shape, make.draw(st.integers(2, 3))))
+    x = make.array((*shape, make.draw(st.integers(2, 3))), domain)
     dim = make.draw(st.sampled_from((None, -1, (0, x.ndim - 1))))
     correction = make.draw(st.sampled_from((0, 1)))
     return [x], {"dim": dim, "correction": correction, "keepdim": make.draw(st.booleans())}
@@ -142,16 +149,16 @@ def spread_case(make: Maker) -> Case:
 for name in ["var", "std"]:
     row(name, getattr(tc, name), getattr(torch, name), spread_case)
     both = name + "_mean"
-    row(both, getattr(tc, both), getattr(torch, both), spread_case)
+    row(both, getattr(tc, both), getattr(torch, both), positive_spread_case, kinks=False)
 
 
 def unbiased_case(make: Maker) -> Case:
     """The older spelling: `unbiased` at the place of `dim`, or after it."""
-    args, how = spread_case(make)
+    args, how = positive_spread_case(make)
     if make.draw(st.booleans()):
         return [*args, make.draw(st.booleans())], {}
     return [*args, -1, make.draw(st.booleans())], {"keepdim": how["keepdim"]}
 
 
 for name in ["var", "std", "var_mean", "std_mean"]:
-    row(f"{name}, unbiased", getattr(tc, name), getattr(torch, name), unbiased_case)
+    row(f"{name}, unbiased", getattr(tc, name), getattr(torch, name), unbiased_case, kinks=False)
