@@ -3,6 +3,8 @@
 Only the functions with `download=True` use a network, and only then.
 """
 
+from tinygrad_course.data.vehicles import Vehicles
+
 from .images import ImageFolder, cifar10, digits, fashion_mnist, mnist, resized
 from .tables import blobs, breast_cancer, circles, diabetes, iris, moons, spirals, wine
 from .text import CharText
@@ -10,6 +12,7 @@ from .text import CharText
 __all__ = [
     "CharText",
     "ImageFolder",
+    "Vehicles",
     "blobs",
     "breast_cancer",
     "cifar10",
