@@ -147,7 +147,10 @@ def _cab(
 ) -> None:
     back, front = ends
     if nosed:
-        model.box((front - 0.4, front + 0.7), (0.5, 1.5), half * 0.8, paint)
+        hood = model.box((front - 0.4, front + 0.7), (0.5, 1.5), half * 0.8, paint)
+        model.panel(hood[1], (0.25, 0.75), (0.2, 0.85), DARK)
+        for across in ((0.04, 0.2), (0.8, 0.96)):
+            model.panel(hood[1], across, (0.35, 0.6), LAMP)
         model.next_solid()
     slant = 0.12
     outline = [(back, 0.5), (front, 0.5), (front, 1.35), (front - slant, high), (back, high)]
