@@ -25,6 +25,8 @@ from .generator import Generator
 from .ops.reduce import Dim, Found
 from .scalar import Scalar
 from .tensor import Tensor
+
+TENSOR_FUNCTIONS: dict[str, Any]
 '''
 OPERATORS = ["add", "sub", "mul", "truediv", "pow"]
 TENSOR_OPERATORS = [*OPERATORS, "floordiv", "mod", "and", "or", "xor"]
@@ -44,7 +46,7 @@ def text() -> str:
     tensor = [_stub(n, f, "Tensor") for n, f in methods.TENSOR_FUNCTIONS.items()]
     tensor += [
         _stub(n + "_", methods.TENSOR_FUNCTIONS[n], "Tensor").replace("-> Tensor", "-> Self")
-        for n in methods.WRITING
+        for n in (*methods.WRITING, *methods.WRITING_PARTS)
     ]
     return "\n".join(
         [

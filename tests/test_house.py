@@ -39,6 +39,7 @@ LEVELS = {
     "recompute": 5,
     "autograd": 5,
     "func": 5,
+    "linalg": 5,
     "nn": 6,
     "optim": 7,
     "data": 7,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .functions import drawing, sorting, statistics
+from .functions import arranging, choosing, drawing, matrices, products, sorting, statistics
 from .functions import elementwise as composed
 from .ops import elementwise, index, linalg, reduce, scan, shape, special
 from .primitive import Primitive
@@ -51,6 +51,13 @@ _DERIVED = {
     sorting: "sort argsort topk kthvalue median unique",
     scan: "cumsum cumprod prod logcumsumexp cummax cummin",
     shape: "clone flatten unflatten unsqueeze squeeze transpose expand split chunk",
+    arranging: "expand_as view_as reshape_as movedim moveaxis swapaxes swapdims flip fliplr flipud "
+    "roll rot90 repeat tile repeat_interleave diagonal diag_embed diag tril triu select narrow "
+    "unbind tensor_split hsplit vsplit unfold diff",
+    choosing: "nonzero argwhere index_select take masked_select masked_fill index_fill index_copy "
+    "index_add index_put scatter scatter_add",
+    products: "vdot inner outer cross bmm mv addmm addmv addr baddbmm addbmm trace kron",
+    matrices: "det slogdet logdet inverse cholesky",
     reduce: "sum mean var std amax amin argmax argmin max min logsumexp softmax log_softmax "
     "all any",
     index: "gather take_along_dim",
@@ -61,6 +68,8 @@ _RENAMED = {
     "permute": shape.permute_,
     "reshape": shape.reshape_,
     "view": shape.reshape_,
+    "where": choosing.kept_where,
+    "dot": products.vector_dot,
 }
 
 SCALAR_FUNCTIONS: dict[str, Any] = {
@@ -74,6 +83,10 @@ TENSOR_FUNCTIONS: dict[str, Any] = {
 WRITING = sorted(
     name for name, f in _elementwise().items() if getattr(f, "differentiable", True)
 )  # x.exp_() for x.exp(): the tensor takes the result as its value
+WRITING_PARTS = [
+    "masked_fill", "index_fill", "index_copy", "index_add", "index_put", "scatter", "scatter_add",
+    "tril", "triu", "addmm", "addmv", "addr", "baddbmm", "addbmm",
+]  # fmt: skip
 
 
 def _method(name: str, function: Callable[..., Any]) -> Any:
@@ -103,5 +116,5 @@ for _name, _function in SCALAR_FUNCTIONS.items():
     setattr(ScalarMethods, _name, _method(_name, _function))
 for _name, _function in TENSOR_FUNCTIONS.items():
     setattr(TensorMethods, _name, _method(_name, _function))
-for _name in WRITING:
+for _name in (*WRITING, *WRITING_PARTS):
     setattr(TensorMethods, _name + "_", _writing_method(_name + "_", TENSOR_FUNCTIONS[_name]))

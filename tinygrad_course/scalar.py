@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from . import errors
 from .errors import DtypeError, ShapeError
 from .graph import Node, Value, accumulate, walk, wrap
-from .methods import ScalarMethods
+from .methods import TENSOR_FUNCTIONS, ScalarMethods
 from .modes import is_grad_enabled
 from .operators import NUMBERS, ScalarNode, bind_scalar_operators
 from .primitive import Primitive
@@ -129,12 +129,14 @@ def dot(ws: Sequence[Any], xs: Sequence[Any]) -> Any:
     """Σ wᵢ xᵢ as one node of the graph.
 
     Args:
-        ws, xs: equally long sequences of Scalars or Python numbers.
+        ws, xs: equally long sequences of Scalars or Python numbers, or two 1-d Tensors.
 
     >>> from tinygrad_course import Scalar, dot
     >>> dot([Scalar(1.0), Scalar(2.0)], [3.0, 4.0]).data
     11.0
     """
+    if isinstance(ws, Value):
+        return TENSOR_FUNCTIONS["dot"](ws, xs)
     if len(ws) != len(xs):
         raise ShapeError(f"dot: {len(ws)} weights and {len(xs)} inputs; the lengths must agree")
     try:
@@ -146,10 +148,9 @@ def dot(ws: Sequence[Any], xs: Sequence[Any]) -> Any:
     out = sum(map(operator.mul, w, x), 0.0)
     if type(out) is not float:
         raise DtypeError("dot: Scalars and numbers are multiplied here; for Tensors use @")
-    result = object.__new__(Scalar)
-    result._data, result._node = out, None
+    result = wrap(Scalar, out, None)
     if is_grad_enabled() and any(nodes):
-        result._node = ScalarNode(_dot, nodes, None, w, x)  # type: ignore[assignment]
+        result._node = ScalarNode(_dot, nodes, None, w, x)
     return result
 
 

@@ -217,7 +217,7 @@ class Tensor(TensorMethods, TensorProtocols):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._check_writable("x[index] = value")
-        index = indexing.plain_index(index)
+        index = indexing.plain_index(index, self.shape)
         if isinstance(value, Tensor):
             value = value.to(self.dtype)
         else:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from tinygrad_course.errors import ShapeError
+from tinygrad_course.errors import DtypeError, ShapeError
 from tinygrad_course.primitive import Primitive
 
-from .shape import permute, reshape_, transpose, unsqueeze
+from .elementwise import where
+from .index import getitem
+from .reduce import sum_over
+from .shape import diagonal_into, owned, permute, reshape_, transpose, unsqueeze
 
 # --- rows -----------------------------------------------------------------------------------------
 
@@ -30,6 +34,59 @@ linear_rows = Primitive(
 )
 
 
+inverse = Primitive(
+    "inv", "x⁻¹",
+    np.linalg.inv,
+    lambda g, out, x: -(_mT(out) @ g @ _mT(out)),
+)
+solve_rows = Primitive(
+    "solve", "x⁻¹ y",
+    np.linalg.solve,
+    lambda g, out, x, y: -(solve_rows(_mT(x), g) @ _mT(out)),
+    lambda g, out, x, y: solve_rows(_mT(x), g),
+    broadcasts=True,
+)
+det_of = Primitive(
+    "det", "|x|",
+    np.linalg.det,
+    lambda g, out, x: _each(g) * cofactors(x),
+)
+cofactors = Primitive(
+    "cofactors", "∂|x| / ∂x, for matrices without an inverse too",
+    lambda x: _cofactors(x),
+    lambda g, out, x: _of_cofactors(g, out, inverse(_mT(x))),
+)
+log_abs_det = Primitive(
+    "log_abs_det", "ln ||x||",
+    lambda x: np.linalg.slogdet(x)[1],
+    lambda g, out, x: _each(g) * _mT(inverse(x)),
+)
+det_sign = Primitive(
+    "det_sign", "the sign of |x|",
+    lambda x: np.linalg.slogdet(x)[0],
+)
+cholesky_of = Primitive(
+    "cholesky", "the lower triangle L with L Lᵀ = x",
+    np.linalg.cholesky,
+    lambda g, out, x: _cholesky_rule(g, out),
+)
+eigh_of = Primitive(
+    "eigh", "eigenvalues λ and eigenvectors V of a symmetric x = V diag(λ) Vᵀ, as rows [λ; V]",
+    lambda x, *, lower: _stacked(*np.linalg.eigh(x, "L" if lower else "U")),
+    lambda g, out, x, *, lower: _eigh_rule(g, out),
+)
+svd_of = Primitive(
+    "svd", "the singular values s, U and V of x = U diag(s) Vᵀ, as rows [s; U; V]",
+    lambda x: _svd(x),
+    lambda g, out, x: _svd_rule(g, out, x.shape[-2]),
+)
+qr_of = Primitive(
+    "qr", "orthonormal Q and upper triangular R with x = Q R, as rows [Q; Rᵀ]",
+    lambda x: _qr(x),
+    lambda g, out, x: _qr_rule(g, out, x.shape[-2]),
+)
+
+
 def _mT(x: Any) -> Any:
     n = x.ndim
     return permute(x, dims=(*range(n - 2), n - 1, n - 2))
@@ -42,10 +99,132 @@ def _affine(x: Any, w: Any, *b: Any) -> Any:
     return out
 
 
+# --- the work of the rows: raw arrays -------------------------------------------------------------
+
+
+def _cofactors(x: Any) -> Any:
+    """|U Vᵀ| U diag(Πⱼ≠ᵢ sⱼ) Vᵀ: no division, so matrices without an inverse have theirs."""
+    u, s, vt = np.linalg.svd(x)
+    others = np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]).prod(-1)
+    return np.linalg.det(u @ vt)[..., None, None] * (u * others[..., None, :] @ vt)
+
+
+def _stacked(top: Any, *rest: Any) -> Any:
+    return np.concatenate([top[..., None, :], *rest], -2)
+
+
+def _svd(x: Any) -> Any:
+    u, s, vt = np.linalg.svd(x, full_matrices=False)
+    return _stacked(s, u, vt.swapaxes(-1, -2))
+
+
+def _qr(x: Any) -> Any:
+    q, r = np.linalg.qr(x)
+    return np.concatenate([q, r.swapaxes(-1, -2)], -2)
+
+
+# --- their rules, in the table's words ------------------------------------------------------------
+
+
+def part(x: Any, start: int, stop: int) -> Any:
+    """Rows of matrices."""
+    return getitem(x, index=(..., slice(start, stop), slice(None)), source=tuple(x.shape))
+
+
+def first(x: Any) -> Any:
+    """The first row of matrices."""
+    return getitem(x, index=(..., 0, slice(None)), source=tuple(x.shape))
+
+
+def _each(x: Any) -> Any:
+    """A number for each matrix, of a shape to multiply it."""
+    return reshape_(x, (*x.shape, 1, 1))
+
+
+def _on_diagonal(x: Any) -> Any:
+    return diagonal_into(x, offset=0, shape=(*x.shape, x.shape[-1]))
+
+
+def _lower(x: Any) -> Any:
+    """The lower triangle, with half the diagonal."""
+    return x * (np.tri(x.shape[-1]) - np.eye(x.shape[-1]) / 2).astype(x.dtype)
+
+
+def _skew(x: Any) -> Any:
+    return x - _mT(x)
+
+
+def _reciprocal(x: Any) -> Any:
+    """1 / x, and 0 for 0: coinciding eigenvalues have no share in the gradient."""
+    return where(x == 0, 0.0, 1 / where(x == 0, 1.0, x))
+
+
+def _differences(x: Any) -> Any:
+    """xⱼ − xᵢ at [i, j]."""
+    return unsqueeze(x, -2) - unsqueeze(x, -1)
+
+
+def _of_cofactors(g: Any, out: Any, inverse: Any) -> Any:
+    """C = |x| B with B = x⁻ᵀ, so d⟨g, C⟩ = ⟨g, B⟩ ⟨C, dx⟩ − ⟨g, B dxᵀ C⟩."""
+    both = g * inverse
+    n = both.ndim
+    total = sum_over(both, dim=(n - 2, n - 1), keepdim=True, source=tuple(both.shape))
+    return total * out - out @ _mT(g) @ inverse
+
+
+def _cholesky_rule(g: Any, out: Any) -> Any:
+    """L⁻ᵀ S L⁻¹, where S is the lower triangle of Lᵀ g, with half the diagonal, made symmetric."""
+    middle = _lower(_mT(out) @ g)
+    middle = (middle + _mT(middle)) / 2
+    return _mT(solve_rows(_mT(out), _mT(solve_rows(_mT(out), middle))))
+
+
+def _eigh_rule(g: Any, out: Any) -> Any:
+    n = out.shape[-1]
+    values, v = first(out), part(out, 1, n + 1)
+    inner = (_mT(v) @ part(g, 1, n + 1)) * _reciprocal(_differences(values))
+    return v @ (inner + _on_diagonal(first(g))) @ _mT(v)
+
+
+def _svd_rule(g: Any, out: Any, m: int) -> Any:
+    """Townsend, Differentiating the Singular Value Decomposition (2016)."""
+    end = out.shape[-2]
+    s, u, v = first(out), part(out, 1, m + 1), part(out, m + 1, end)
+    gu, gv = part(g, 1, m + 1), part(g, m + 1, end)
+    f = _reciprocal(_differences(s * s))
+    row, column = unsqueeze(s, -2), unsqueeze(s, -1)
+    inner = _skew(_mT(u) @ gu) * f * row + column * (_skew(_mT(v) @ gv) * f)
+    out = u @ (inner + _on_diagonal(first(g))) @ _mT(v)
+    back = _reciprocal(row)
+    if m > s.shape[-1]:
+        out = out + ((gu - u @ (_mT(u) @ gu)) * back) @ _mT(v)
+    if end - m - 1 > s.shape[-1]:
+        out = out + (u * back) @ _mT(gv - v @ (_mT(v) @ gv))
+    return out
+
+
+def _qr_rule(g: Any, out: Any, m: int) -> Any:
+    """(gQ + Q (S + Sᵀ)) R⁻ᵀ, S the lower triangle of R gRᵀ − gQᵀ Q with half the diagonal."""
+    end = out.shape[-2]
+    q, rt, gq, grt = part(out, 0, m), part(out, m, end), part(g, 0, m), part(g, m, end)
+    s = _lower(_mT(rt) @ grt - _mT(gq) @ q)
+    return _mT(solve_rows(_mT(rt), _mT(gq + q @ (s + _mT(s)))))
+
+
 # --- derived --------------------------------------------------------------------------------------
 
 
-def matmul(x: Any, y: Any) -> Any:
+def need_products(name: str, *operands: Any) -> None:
+    """Raise unless matrices of these dtypes can be multiplied."""
+    dtypes = {x.dtype for x in operands}
+    if len(dtypes) > 1 or operands[0].dtype.kind == "b":
+        listed = ", ".join(str(x.dtype) for x in operands)
+        raise DtypeError(
+            f"{name}: takes tensors of one dtype that is not bool, got {listed}; convert with .to()"
+        )
+
+
+def matmul(input: Any, other: Any) -> Any:
     """The matrix product, with PyTorch's rules for vectors and batches.
 
     Two vectors give their dot product; a vector is a row on the left and a column on the right;
@@ -53,9 +232,13 @@ def matmul(x: Any, y: Any) -> Any:
 
     Raises:
         ShapeError: a 0-d argument, or inner sizes that differ.
+        DtypeError: two dtypes, or bools.
     """
+    x, y = input, other
     if x.ndim == 0 or y.ndim == 0:
         raise ShapeError("matmul: both arguments need at least 1 dimension; use * for numbers")
+    if x.dtype != y.dtype or x.dtype.kind == "b":
+        need_products("matmul", x, y)
     inner = y.shape[-2] if y.ndim > 1 else y.shape[0]
     if x.shape[-1] != inner:
         raise ShapeError(
@@ -63,7 +246,7 @@ def matmul(x: Any, y: Any) -> Any:
             f"{tuple(y.shape)} has {inner} rows; they must be equal"
         )
     if x.ndim > 1 and y.ndim > 1:
-        return matmul_rows(x, y)
+        return matmul_rows(x, y) if x.ndim == 2 or y.ndim > 2 else _folded(x, y)
     row, column = (unsqueeze(x, 0) if x.ndim == 1 else x), (unsqueeze(y, 1) if y.ndim == 1 else y)
     out = matmul_rows(row, column)
     shape = list(out.shape)
@@ -71,14 +254,21 @@ def matmul(x: Any, y: Any) -> Any:
         del shape[-1]
     if x.ndim == 1:
         del shape[-1 if y.ndim == 1 else -2]
-    return reshape_(out, shape)
+    return owned(reshape_(out, shape))
 
 
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+def _folded(x: Any, y: Any) -> Any:
+    """Batches times one matrix: all rows at once, so that y's gradient is one product, too."""
+    out = matmul_rows(reshape_(x, (math.prod(x.shape[:-1]), x.shape[-1])), y)
+    return owned(reshape_(out, (*x.shape[:-1], y.shape[1])))
+
+
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """x Wᵀ + b, over the last dimension.
 
-    Shapes: x (..., in), weight (out, in), bias (out,), result (..., out).
+    Shapes: input (..., in), weight (out, in), bias (out,), result (..., out).
     """
+    x = input
     if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
             f"linear: the input has {x.shape[-1] if x.ndim else 'no'} features (shape "
@@ -90,18 +280,20 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         )
     flat = x if x.ndim == 2 else reshape_(x, (-1, x.shape[-1]) if x.ndim != 1 else (1, -1))
     out = linear_rows(flat, weight) if bias is None else linear_rows(flat, weight, bias)
-    return out if x.ndim == 2 else reshape_(out, (*x.shape[:-1], weight.shape[0]))
+    return out if x.ndim == 2 else owned(reshape_(out, (*x.shape[:-1], weight.shape[0])))
 
 
-def mm(x: Any, y: Any) -> Any:
+def mm(input: Any, mat2: Any) -> Any:
     """The product of two matrices, without broadcasting."""
-    if x.ndim != 2 or y.ndim != 2:
-        raise ShapeError(f"mm: needs two matrices, got {tuple(x.shape)} and {tuple(y.shape)}")
-    return matmul(x, y)
+    if input.ndim != 2 or mat2.ndim != 2:
+        raise ShapeError(
+            f"mm: needs two matrices, got {tuple(input.shape)} and {tuple(mat2.shape)}"
+        )
+    return matmul(input, mat2)
 
 
-def t(x: Any) -> Any:
+def t(input: Any) -> Any:
     """The transposed matrix; vectors and numbers stay as they are."""
-    if x.ndim > 2:
-        raise ShapeError(f"t: at most 2 dimensions, got {tuple(x.shape)}; use transpose or mT")
-    return transpose(x, 0, 1) if x.ndim == 2 else x
+    if input.ndim > 2:
+        raise ShapeError(f"t: at most 2 dimensions, got {tuple(input.shape)}; use transpose or mT")
+    return transpose(input, 0, 1) if input.ndim == 2 else input

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_course.arrays import promote
 from tinygrad_course.errors import OptionError, ShapeError
+from tinygrad_course.graph import Value
 from tinygrad_course.primitive import Primitive
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -39,8 +40,29 @@ sum_to = Primitive(
 )
 flip = Primitive(
     "flip", "reversed along axes",
-    lambda x, *, dims: np.flip(x, dims),
+    lambda x, *, dims: np.flip(x, dims).copy(),
     lambda g, out, x, *, dims: flip(g, dims=dims),
+)
+roll = Primitive(
+    "roll", "moved along axes, from one end to the other",
+    lambda x, *, shifts, dims: np.roll(x, shifts, dims),
+    lambda g, out, x, *, shifts, dims: roll(g, shifts=tuple(-s for s in shifts), dims=dims),
+)
+repeat = Primitive(
+    "repeat", "whole copies side by side, `sizes` of them along each axis",
+    lambda x, *, sizes, source: np.tile(x, sizes),
+    lambda g, out, x, *, sizes, source: _folded(g, sizes, source),
+)
+diagonal = Primitive(
+    "diagonal", "the last two axes' diagonal, as the last axis",
+    lambda x, *, offset, source: np.diagonal(x, offset, -2, -1),
+    lambda g, out, x, *, offset, source: diagonal_into(g, offset=offset, shape=source),
+    view=True,
+)
+diagonal_into = Primitive(
+    "diagonal_into", "zeros, with the last axis on a diagonal of the last two",
+    lambda x, *, offset, shape: _on_diagonal(x, offset, shape),
+    lambda g, out, x, *, offset, shape: diagonal(g, offset=offset, source=shape),
 )
 pad = Primitive(
     "pad", "a border of `value` around; negative widths cut off",
@@ -74,6 +96,22 @@ def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     return np.add.reduce(x, axes, x.dtype, keepdims=True).reshape(shape)
 
 
+def _folded(g: Any, sizes: tuple[int, ...], source: tuple[int, ...]) -> Any:
+    """The copies added up: each axis in two, (copies, size), and the first summed over."""
+    full = (1,) * (len(sizes) - len(source)) + source
+    both = tuple(n for pair in zip(sizes, full, strict=True) for n in pair)
+    once = tuple(n for size in full for n in (1, size))
+    g = sum_to(reshape(g, shape=both, source=g.shape), shape=once, source=both)
+    return reshape(g, shape=source, source=once)
+
+
+def _on_diagonal(x: Any, offset: int, shape: tuple[int, ...]) -> Any:
+    out = np.zeros_like(x, shape=shape)
+    i = np.arange(x.shape[-1])
+    out[..., i + max(-offset, 0), i + max(offset, 0)] = x
+    return out
+
+
 def _pad(x: Any, widths: Sequence[tuple[int, int]], value: float) -> Any:
     sides = zip(widths, x.shape, strict=True)
     cut = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in sides)]
@@ -85,6 +123,13 @@ def _pad(x: Any, widths: Sequence[tuple[int, int]], value: float) -> Any:
 
 
 # --- derived --------------------------------------------------------------------------------------
+
+
+def owned(x: Any) -> Any:
+    """A value that is not counted as a view: nobody else holds what it looks at."""
+    if isinstance(x, Value):
+        x._origin = None  # type: ignore[attr-defined]
+    return x
 
 
 def normal_dim(dim: int, ndim: int) -> int:
