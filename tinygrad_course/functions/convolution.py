@@ -57,7 +57,7 @@ def conv2d(
 
     Raises:
         ShapeError: sizes that do not fit; the message names them.
-        DtypeError: arguments of different dtypes.
+        DtypeError: arguments of different dtypes, or bools.
         OptionError: padding="same" with a stride, another name of padding.
 
     >>> import tinygrad_course as tc
@@ -209,7 +209,7 @@ def conv_transpose2d(
 
     Raises:
         ShapeError: sizes that do not fit; the message names them.
-        DtypeError: arguments of different dtypes.
+        DtypeError: arguments of different dtypes, or bools.
 
     Source: Zeiler et al. 2010.
 
@@ -322,6 +322,8 @@ def _check(name: str, n: int, x: Any, weight: Any, bias: Any) -> None:
             f"{name}: needs an input of {n + 2} dimensions (or {n + 1}, without the batch) and a "
             f"weight of {n + 2}, got shapes {tuple(x.shape)} and {tuple(weight.shape)}"
         )
+    if x.dtype.kind == "b":
+        raise DtypeError(f"{name}: bools cannot be added up; convert with .to(dtype)")
     if x.dtype != weight.dtype or (bias is not None and bias.dtype != x.dtype):
         dtypes = sorted({str(v.dtype) for v in (x, weight, bias) if v is not None})
         raise DtypeError(

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_course.errors import OptionError, ShapeError, explain
+from tinygrad_course.errors import DtypeError, OptionError, ShapeError, explain
 from tinygrad_course.kernels import geometry
 from tinygrad_course.kernels import taps as sampling
 from tinygrad_course.ops import reduce
-from tinygrad_course.ops.shape import reshape_, squeeze, unsqueeze
+from tinygrad_course.ops.shape import cast, reshape_, squeeze, unsqueeze
 from tinygrad_course.ops.window import (
     adaptive_indices,
     avg_rows,
@@ -60,6 +60,7 @@ def max_pool2d(
 
     Raises:
         ShapeError: windows that do not fit into the image; the message names the sizes.
+        DtypeError: bools.
 
     >>> import tinygrad_course as tc
     >>> tc.nn.functional.max_pool2d(tc.arange(16.0).reshape(1, 4, 4), 2).tolist()
@@ -194,7 +195,8 @@ def _avg_volume(x: Any, how: dict[str, Any], ceil_mode: bool, counting: dict[str
     sums = reshape_(sums, (*sums.shape[:3], *out))
     axes = geometry.divisors((d, h, w), tuple(sums.shape[2:]), **how, **counting)
     depth, rows, columns = (np.array(axis, x.dtype) for axis in axes)
-    return sums / (depth[:, None, None] * rows[:, None] * columns)
+    means = sums / (depth[:, None, None] * rows[:, None] * columns)
+    return means if x.dtype.kind == "f" else cast(means, dtype=x.dtype, source=means.dtype)
 
 
 # --- adaptive windows -----------------------------------------------------------------------------
@@ -223,6 +225,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
 
     Raises:
         ShapeError: an output size that is negative or no integer, an image without pixels.
+        DtypeError: integers or bools.
 
     >>> import tinygrad_course as tc
     >>> tc.nn.functional.adaptive_avg_pool2d(tc.ones(3, 5, 7), (2, None)).shape
@@ -248,6 +251,8 @@ def _adaptive_avg(n: int, x: Any, output_size: Any) -> Any:
     if _unbatched(name, n, x):
         return squeeze(_adaptive_avg(n, unsqueeze(x, 0), output_size), 0)
     size = _adaptive_size(name, n, x, output_size)
+    if x.dtype.kind != "f":
+        raise DtypeError(f"{name}: needs a floating dtype, got {x.dtype}; convert with .float()")
     if set(size) == {1}:
         return reduce.mean(x, tuple(range(2, n + 2)), keepdim=True)
     window = _even_window(x, size)
@@ -335,6 +340,8 @@ def _unbatched(name: str, n: int, x: Any) -> bool:
             f"{name}: needs an input of {n + 2} dimensions (or {n + 1}, without the batch), got "
             f"shape {tuple(x.shape)}"
         )
+    if x.dtype.kind == "b":
+        raise DtypeError(f"{name}: bools cannot be pooled; convert with .to(dtype)")
     return bool(x.ndim == n + 1)
 
 

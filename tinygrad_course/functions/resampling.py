@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tinygrad_course.errors import DtypeError, OptionError, ShapeError
 from tinygrad_course.kernels import geometry
 from tinygrad_course.kernels import taps as sampling
@@ -49,6 +51,7 @@ def interpolate(
     Raises:
         OptionError: a mode that does not fit the input, size and scale_factor both or neither.
         ShapeError: an input of other dimensions or without elements, a new size below 1.
+        DtypeError: no floating dtype; the nearest modes take uint8 too.
 
     >>> import tinygrad_course as tc
     >>> tc.nn.functional.interpolate(tc.tensor([[[0.0, 1.0]]]), size=4, mode="linear").tolist()
@@ -68,9 +71,10 @@ def interpolate(
 
 def _taps(mode: str, size: int, out: int, scale: float | None, align: bool, dtype: Any) -> Any:
     if mode in ("nearest", "nearest-exact"):
-        return sampling.nearest(size, out, scale, mode == "nearest-exact", dtype)
-    kind = sampling.cubic if mode == "bicubic" else sampling.linear
-    return kind(size, out, align, scale)
+        kind = dtype if dtype.kind == "f" else np.dtype(np.float32)
+        return sampling.nearest(size, out, scale, mode == "nearest-exact", kind)
+    curve = sampling.cubic if mode == "bicubic" else sampling.linear
+    return curve(size, out, align, scale)
 
 
 def _check_mode(x: Any, mode: str, align_corners: Any, antialias: bool) -> None:
@@ -93,9 +97,9 @@ def _check_mode(x: Any, mode: str, align_corners: Any, antialias: bool) -> None:
         raise OptionError(f"interpolate: mode {mode!r} takes no align_corners")
     if antialias:
         raise OptionError("interpolate: antialias=True is not supported; blur before shrinking")
-    if x.dtype.kind != "f":
+    if x.dtype.kind != "f" and not (x.dtype == np.uint8 and mode.startswith("nearest")):
         raise DtypeError(
-            f"interpolate: needs a floating dtype, got {x.dtype}; convert with .float()"
+            f"interpolate: {mode!r} needs a floating dtype, got {x.dtype}; convert with .float()"
         )
 
 

@@ -100,7 +100,7 @@ def transposed_case(dims: int) -> Callable[[Maker], Case]:
 TF_CONV = (TF.conv1d, TF.conv2d, TF.conv3d)
 for dims, name in enumerate(("conv1d", "conv2d", "conv3d"), 1):
     ours, theirs = getattr(F, name), quiet(getattr(TF, name))
-    row(name, ours, theirs, conv_case(dims), kinks=False)
+    row(name, ours, theirs, conv_case(dims), kinks=False, dtypes=("float64", "float32", "int64"))
     row(f"{name}, padding by name", ours, theirs, named_padding_case(dims), covers=(name,),
         kinks=False)  # fmt: skip
     name = f"conv_transpose{dims}d"
@@ -202,6 +202,12 @@ COVERED = {
     "avg_pool2d": ("avg_pool2d_input",),
     "adaptive_max_pool2d": ("adaptive_max_pool2d_indices",),
 }
+DTYPES = {  # what PyTorch has
+    "max_pool2d": (*HALF, "int64", "uint8"),
+    "max_pool3d": ("float64", "float32", "int64"),
+    "avg_pool2d": (*HALF, "int64"),
+    "avg_pool3d": ("float64", "float32", "int64"),
+}
 for dims in (1, 2, 3):
     for name, case, kinks in (
         (f"max_pool{dims}d", max_pool_case(dims), True),
@@ -210,8 +216,9 @@ for dims in (1, 2, 3):
         (f"adaptive_max_pool{dims}d", adaptive_case(dims, MANY, return_indices=True), True),
     ):
         if hasattr(F, name):
-            row(name, getattr(F, name), getattr(TF, name), case, kinks=kinks,
-                covers=COVERED.get(name, ()), dtypes=HALF if dims < 3 else HALF[:2])  # fmt: skip
+            dtypes = DTYPES.get(name, HALF if dims < 3 else HALF[:2])
+            row(name, getattr(F, name), getattr(TF, name), case, kinks=kinks, dtypes=dtypes,
+                covers=COVERED.get(name, ()))  # fmt: skip
 
 
 # --- resizing and borders -------------------------------------------------------------------------
@@ -246,6 +253,7 @@ for name, modes in {
     "interpolate, area": ("area",),
 }.items():
     row(name, F.interpolate, TF.interpolate, interpolate_case(*modes), kinks=False,
+        dtypes=(*HALF, "uint8") if "nearest" in modes else HALF,
         covers=("interpolate", "resample"))  # fmt: skip
 
 
