@@ -169,7 +169,7 @@ def test_transformer(seed, options):
     rng = np.random.default_rng(seed)
     first = options["batch_first"]
     arrays = [rng.normal(size=(2, n, 4) if first else (n, 2, 4)) for n in (3, 5)]
-    mask = tc.nn.Transformer.generate_square_subsequent_mask(5, tc.float64).numpy()
+    mask = tc.nn.Transformer.generate_square_subsequent_mask(5, dtype=tc.float64).numpy()
     theirs = torch.nn.Transformer.generate_square_subsequent_mask(5, dtype=torch.float64)
     np.testing.assert_array_equal(mask, theirs.numpy())
     follow(lambda m: m.Transformer(4, 2, 1, 2, 6, dropout=0.0, **options), arrays, tgt_mask=mask)

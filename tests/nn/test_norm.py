@@ -159,7 +159,7 @@ def test_an_older_evaluation_graph_keeps_its_running_averages():
         (lambda x: nn.BatchNorm1d(3)(x[:1, :, 0, 0]), ShapeError, "more than 1 value"),
         (lambda x: F.batch_norm(x, None, None), OptionError, "running_mean"),
         (lambda x: F.batch_norm(x[0, 0, 0], None, None), ShapeError, "at least 2 dimensions"),
-        (lambda x: nn.InstanceNorm2d(2)(x), ShapeError, "made for 2 channels"),
+        (lambda x: nn.InstanceNorm2d(2, affine=True)(x), ShapeError, "made for 2 channels"),
         (lambda x: F.instance_norm(x[..., :1, :1]), ShapeError, "more than 1 place"),
         (lambda x: nn.LayerNorm(7)(x), ShapeError, r"does not end in \(7,\)"),
         (lambda x: F.layer_norm(x, (4,), tc.ones(3)), ShapeError, "weight needs shape"),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from tinygrad_course import creation
+from tinygrad_course.errors import ShapeError
 
 from . import functional as F
 from . import init
@@ -27,7 +28,8 @@ class _Activation(Module):
         return type(self)._function(input, **{n: getattr(self, n) for n in self._options})
 
     def extra_repr(self) -> str:
-        parts = [f"{n}={getattr(self, n)!r}" for n in self._options]
+        named = self._options != ("lambd",)  # PyTorch leaves that name out
+        parts = [f"{n}={getattr(self, n)!r}" if named else f"{self.lambd}" for n in self._options]
         return ", ".join(parts + ["inplace=True"] * self.inplace)
 
 
@@ -78,6 +80,21 @@ class PReLU(Module):
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"
+
+
+class RReLU(_Activation):
+    """x where positive, else x times a slope drawn from [lower, upper]; in eval, times their mean.
+
+    Source: Xu et al. 2015.
+    """
+
+    _function, _options = F.rrelu, ("lower", "upper")
+
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False) -> None:
+        self._keep(inplace, lower=lower, upper=upper)
+
+    def forward(self, input: Any) -> Any:
+        return F.rrelu(input, self.lower, self.upper, self.training)
 
 
 class ELU(_Activation):
@@ -242,13 +259,35 @@ class Threshold(_Activation):
         self._keep(inplace, threshold=threshold, value=value)
 
 
+class GLU(_Activation):
+    """a · σ(b), a and b the halves of the input along `dim` (Dauphin et al. 2017)."""
+
+    _function, _options = F.glu, ("dim",)
+
+    def __init__(self, dim: int = -1) -> None:
+        self._keep(dim=dim)
+
+
 class Softmax(_Activation):
-    """eˣ / Σ eˣ along `dim`, which has no default to guess from."""
+    """eˣ / Σ eˣ along `dim`; name it (a default is guessed, with a warning)."""
 
     _function, _options = F.softmax, ("dim",)
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         self._keep(dim=dim)
+
+
+class Softmax2d(Module):
+    """eˣ / Σ eˣ over the channels, at each place of images (N, C, H, W) or (C, H, W).
+
+    Raises:
+        ShapeError: an input of other dimensions.
+    """
+
+    def forward(self, input: Any) -> Any:
+        if input.ndim not in (3, 4):
+            raise ShapeError(f"Softmax2d: the input needs 3 or 4 dimensions, got {input.shape}")
+        return F.softmax(input, -3)
 
 
 class Softmin(_Activation):
@@ -256,7 +295,7 @@ class Softmin(_Activation):
 
     _function, _options = F.softmin, ("dim",)
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         self._keep(dim=dim)
 
 
@@ -265,5 +304,5 @@ class LogSoftmax(_Activation):
 
     _function, _options = F.log_softmax, ("dim",)
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         self._keep(dim=dim)

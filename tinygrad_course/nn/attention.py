@@ -10,6 +10,8 @@ import numpy as np
 
 from tinygrad_course import creation
 from tinygrad_course.errors import OptionError, ShapeError
+from tinygrad_course.functions.attention import attention_weights
+from tinygrad_course.functions.noise import check_probability
 from tinygrad_course.graph import wrap
 from tinygrad_course.ops import shape
 from tinygrad_course.tensor import Tensor, as_tensor
@@ -45,6 +47,8 @@ class MultiheadAttention(Module):
 
     Args:
         dropout: the probability that an attention weight is dropped in training.
+        add_bias_kv: one more key and value, `bias_k` and `bias_v`, that are learnt.
+        add_zero_attn: one more key and value, of zeros.
         kdim, vdim: the features of key and value, embed_dim unless given.
 
     Raises:
@@ -62,8 +66,8 @@ class MultiheadAttention(Module):
 
     def __init__(
         self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True,
-        kdim: int | None = None, vdim: int | None = None, batch_first: bool = False,
-        device: Any = None, dtype: Any = None,
+        add_bias_kv: bool = False, add_zero_attn: bool = False, kdim: int | None = None,
+        vdim: int | None = None, batch_first: bool = False, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
         if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
@@ -72,9 +76,10 @@ class MultiheadAttention(Module):
             )
         self.embed_dim, self.num_heads, self.batch_first = embed_dim, num_heads, batch_first
         self.head_dim = embed_dim // num_heads
-        self.dropout = F.check_probability("MultiheadAttention", dropout)
+        self.dropout = check_probability("MultiheadAttention", dropout)
         self.kdim = embed_dim if kdim is None else kdim
         self.vdim = embed_dim if vdim is None else vdim
+        self.add_zero_attn = add_zero_attn
         kind = {"device": device, "dtype": dtype}
         joined = self.kdim == self.vdim == embed_dim
         sizes: dict[str, Any] = {
@@ -83,6 +88,8 @@ class MultiheadAttention(Module):
             "v_proj_weight": None if joined else (embed_dim, self.vdim),
             "in_proj_weight": (3 * embed_dim, embed_dim) if joined else None,
             "in_proj_bias": (3 * embed_dim,) if bias else None,
+            "bias_k": (1, 1, embed_dim) if add_bias_kv else None,
+            "bias_v": (1, 1, embed_dim) if add_bias_kv else None,
         }
         for name, size in sizes.items():
             made = None if size is None else Parameter(creation.empty(size, **kind))
@@ -93,8 +100,8 @@ class MultiheadAttention(Module):
     def reset_parameters(self) -> None:
         """Draw the initial values again."""
         for p in self._parameters.values():
-            if p is not None and p.ndim == 2:
-                init.xavier_uniform_(p)
+            if p is not None and p.ndim > 1:
+                (init.xavier_uniform_ if p.ndim == 2 else init.xavier_normal_)(p)
         for p in (self.in_proj_bias, self.out_proj.bias):
             if p is not None:
                 init.zeros_(p)
@@ -112,6 +119,19 @@ class MultiheadAttention(Module):
             parts = [F.linear(x, weight, bias) for x, weight, bias in given]
         split = (self.num_heads, self.head_dim)
         return [shape.transpose(shape.unflatten(x, -1, split), 1, 2) for x in parts]
+
+    def _extended(self, k: Any, v: Any) -> tuple[Any, Any, int]:
+        """Keys and values, the learnt ones and zeros behind them, and how many these are."""
+        more = [[], []] if self.bias_k is None else [[self.bias_k], [self.bias_v]]
+        form = (k.shape[0], self.num_heads, 1, self.head_dim)
+        for extra, like in zip(more, (k, v), strict=True):
+            one = (1, self.num_heads, 1, self.head_dim)
+            extra[:] = [shape.broadcast_to_(shape.reshape_(b, one), form) for b in extra]
+            if self.add_zero_attn:
+                extra.append(creation.zeros(form, dtype=like.dtype))
+        if not more[0]:
+            return k, v, 0
+        return shape.cat([k, *more[0]], 2), shape.cat([v, *more[1]], 2), len(more[0])
 
     def _mask(self, attn_mask: Any, key_padding_mask: Any, form: Any, dtype: Any) -> Any:
         """Both masks as one to add to scores of shape `form`, (N, heads, L, S); or None."""
@@ -152,8 +172,13 @@ class MultiheadAttention(Module):
             key_padding_mask = as_tensor(key_padding_mask).unsqueeze(0)
         q, k, v = self._projected(*self._batches(query, key, value))
         form = (*q.shape[:3], k.shape[2])
+        k, v, extra = self._extended(k, v)
+        if is_causal and attn_mask is None and extra:
+            attn_mask, is_causal = as_tensor(~np.tri(form[2], form[3], dtype=bool)), False
         mask = self._mask(attn_mask, key_padding_mask, form, q.dtype)
-        weights = F.attention_weights(q, k, mask, is_causal)
+        if extra and mask is not None:  # nobody is kept from looking at these
+            mask = shape.pad(mask, widths=[(0, 0)] * (mask.ndim - 1) + [(0, extra)], value=0.0)
+        weights = attention_weights(q, k, mask, bool(is_causal and not extra))
         weights = F.dropout(weights, self.dropout, self.training)
         heads = shape.transpose(weights @ v, 1, 2)  # (N, L, heads, head_dim)
         out = self.out_proj(shape.flatten(heads, 2))
@@ -319,20 +344,23 @@ class _Stack(Module):
 class TransformerEncoder(_Stack):
     """num_layers copies of an encoder layer in a row, then `norm`, if there is one.
 
-    The copies start with equal weights, as in PyTorch.
+    The copies start with equal weights, as in PyTorch. enable_nested_tensor and mask_check choose
+    between ways to the same result there; they are accepted and change nothing here.
     """
 
     def __init__(
-        self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: Module | None = None
-    ) -> None:
+        self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: Module | None = None,
+        enable_nested_tensor: bool = True, mask_check: bool = True,
+    ) -> None:  # fmt: skip
         self._build(encoder_layer, num_layers, norm)
 
     def forward(
-        self, src: Any, mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False
-    ) -> Any:
+        self, src: Any, mask: Any = None, src_key_padding_mask: Any = None,
+        is_causal: bool | None = None,
+    ) -> Any:  # fmt: skip
         """Encode; masks as in `MultiheadAttention`."""
         for layer in self.layers:
-            src = layer(src, mask, src_key_padding_mask, is_causal)
+            src = layer(src, mask, src_key_padding_mask, bool(is_causal))
         return self._finish(src)
 
 
@@ -347,12 +375,12 @@ class TransformerDecoder(_Stack):
     def forward(
         self, tgt: Any, memory: Any, tgt_mask: Any = None, memory_mask: Any = None,
         tgt_key_padding_mask: Any = None, memory_key_padding_mask: Any = None,
-        tgt_is_causal: bool = False, memory_is_causal: bool = False,
+        tgt_is_causal: bool | None = None, memory_is_causal: bool = False,
     ) -> Any:  # fmt: skip
         """Decode; masks as in `MultiheadAttention`."""
         for layer in self.layers:
             tgt = layer(tgt, memory, tgt_mask, memory_mask, tgt_key_padding_mask,
-                        memory_key_padding_mask, tgt_is_causal, memory_is_causal)  # fmt: skip
+                        memory_key_padding_mask, bool(tgt_is_causal), memory_is_causal)  # fmt: skip
         return self._finish(tgt)
 
 
@@ -360,7 +388,8 @@ class Transformer(Module):
     """decoder(tgt, encoder(src)): both stacks, each with a layer norm at its end.
 
     Shapes: src (S, N, d_model), tgt (T, N, d_model), with batch_first (N, ...), or without N;
-    result as tgt. Arguments and errors: as `TransformerEncoderLayer`.
+    result as tgt. Arguments and errors: as `TransformerEncoderLayer`; custom_encoder and
+    custom_decoder are modules to take instead.
     Initial values: Xavier uniform for every matrix, the others those of the parts.
 
     Source: Vaswani et al. 2017.
@@ -374,31 +403,36 @@ class Transformer(Module):
     def __init__(
         self, d_model: int = 512, nhead: int = 8, num_encoder_layers: int = 6,
         num_decoder_layers: int = 6, dim_feedforward: int = 2048, dropout: float = 0.1,
-        activation: Any = "relu", layer_norm_eps: float = 1e-5, batch_first: bool = False,
-        norm_first: bool = False, bias: bool = True, device: Any = None, dtype: Any = None,
+        activation: Any = "relu", custom_encoder: Any = None, custom_decoder: Any = None,
+        layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False,
+        bias: bool = True, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
         same = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first,
                 norm_first, bias, device, dtype)  # fmt: skip
         norms = [LayerNorm(d_model, layer_norm_eps, True, bias, device, dtype) for _ in range(2)]
-        encoder, decoder = TransformerEncoderLayer(*same), TransformerDecoderLayer(*same)
-        self.encoder = TransformerEncoder(encoder, num_encoder_layers, norms[0])
-        self.decoder = TransformerDecoder(decoder, num_decoder_layers, norms[1])
+        self.encoder = custom_encoder or TransformerEncoder(
+            TransformerEncoderLayer(*same), num_encoder_layers, norms[0]
+        )
+        self.decoder = custom_decoder or TransformerDecoder(
+            TransformerDecoderLayer(*same), num_decoder_layers, norms[1]
+        )
         self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
         for p in self.parameters():
             if p.ndim > 1:
                 init.xavier_uniform_(p)
 
     @staticmethod
-    def generate_square_subsequent_mask(sz: int, dtype: Any = None) -> Tensor:
+    def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Tensor:
         """The causal mask (sz, sz) as numbers to add: −∞ above the diagonal, else 0."""
-        return creation.tensor(np.triu(np.full((sz, sz), -np.inf), 1)).to(dtype or np.float32)
+        mask = np.triu(np.full((sz, sz), -np.inf), 1)
+        return creation.tensor(mask, dtype or np.float32, device)
 
     def forward(
         self, src: Any, tgt: Any, src_mask: Any = None, tgt_mask: Any = None,
         memory_mask: Any = None, src_key_padding_mask: Any = None, tgt_key_padding_mask: Any = None,
-        memory_key_padding_mask: Any = None, src_is_causal: bool = False,
-        tgt_is_causal: bool = False, memory_is_causal: bool = False,
+        memory_key_padding_mask: Any = None, src_is_causal: bool | None = None,
+        tgt_is_causal: bool | None = None, memory_is_causal: bool = False,
     ) -> Any:  # fmt: skip
         """Encode and decode; masks as in `MultiheadAttention`."""
         memory = self.encoder(src, src_mask, src_key_padding_mask, src_is_causal)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from tinygrad_course.errors import DtypeError
 
-from .module import Module
+from .module import Module, Parameter, indented
 
 
 class _Numbered(Module):
@@ -116,6 +116,20 @@ class ModuleList(_Numbered):
     def __iadd__(self, modules: Iterable[Module]) -> Self:
         return self.extend(modules)
 
+    def __repr__(self) -> str:
+        """Equal modules in a row are told once: (0-2): 3 x ReLU()."""
+        runs: list[list[Any]] = []
+        for i, text in enumerate(map(repr, self)):
+            if runs and runs[-1][2] == text:
+                runs[-1][1] = i
+            else:
+                runs.append([i, i, text])
+        lines = [
+            f"({a}): {indented(text)}" if a == b else f"({a}-{b}): {b - a + 1} x {indented(text)}"
+            for a, b, text in runs
+        ]
+        return "ModuleList(\n  " + "\n  ".join(lines) + "\n)" if lines else "ModuleList()"
+
 
 class ModuleDict(Module):
     """A dict whose modules belong to the model; it has no forward."""
@@ -171,3 +185,97 @@ class ModuleDict(Module):
         """Take all out."""
         for name in list(self._modules):
             del self[name]
+
+
+class ParameterList(Module):
+    """A list whose parameters belong to the model; it has no forward.
+
+    >>> import tinygrad_course as tc
+    >>> found = tc.nn.ParameterList([tc.ones(2), tc.nn.Parameter(tc.ones(3))])
+    >>> [(name, p.shape) for name, p in found.named_parameters()]
+    [('0', (2,)), ('1', (3,))]
+    """
+
+    def __init__(self, values: Iterable[Any] = ()) -> None:
+        super().__init__()
+        self.extend(values)
+
+    def append(self, value: Any) -> Self:
+        """Put a parameter, or a Tensor as one, at the end."""
+        self.register_parameter(str(len(self)), _parameter(value))
+        return self
+
+    def extend(self, values: Iterable[Any]) -> Self:
+        """Put several at the end."""
+        for value in values:
+            self.append(value)
+        return self
+
+    __iadd__ = extend
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._parameters.values())
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return type(self)(list(self)[index])
+        return list(self)[operator.index(index)]
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        self.register_parameter(list(self._parameters)[index], _parameter(value))
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"({n}): {tuple(p.shape)}" for n, p in self.named_parameters())
+
+
+class ParameterDict(Module):
+    """A dict whose parameters belong to the model; it has no forward."""
+
+    def __init__(self, parameters: Mapping[str, Any] | Iterable[Any] = ()) -> None:
+        super().__init__()
+        self.update(parameters)
+
+    def update(self, parameters: Mapping[str, Any] | Iterable[Any]) -> None:
+        """Put in all of a mapping, or of a sequence of pairs."""
+        for name, value in dict(parameters).items():
+            self[name] = value
+
+    def __getitem__(self, name: str) -> Any:
+        return self._parameters[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.register_parameter(name, _parameter(value))
+
+    def __delitem__(self, name: str) -> None:
+        delattr(self, name)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parameters
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return self._parameters.keys()
+
+    def values(self) -> Iterable[Any]:
+        """The parameters."""
+        return self._parameters.values()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """Names and parameters."""
+        return self._parameters.items()
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"({n}): {tuple(p.shape)}" for n, p in self.named_parameters())
+
+
+def _parameter(value: Any) -> Parameter:
+    return value if isinstance(value, Parameter) else Parameter(value)

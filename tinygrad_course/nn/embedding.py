@@ -26,7 +26,8 @@ class Embedding(Module):
         padding_idx: a row that stays as it is: its gradient is 0. It may count from the end.
 
     Raises:
-        OptionError: a padding_idx, or an integer in x, that is not a row.
+        OptionError: a padding_idx, or an integer in x, that is not a row; max_norm,
+            scale_grad_by_freq and sparse, which are not supported.
         DtypeError: x holds no integers.
 
     >>> import tinygrad_course as tc
@@ -39,9 +40,11 @@ class Embedding(Module):
 
     def __init__(
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
-        device: Any = None, dtype: Any = None,
+        max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False,
+        sparse: bool = False, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        F.refuse_table_options("Embedding", max_norm, scale_grad_by_freq, sparse)
         self.num_embeddings = check_size("num_embeddings", num_embeddings)
         self.embedding_dim = check_size("embedding_dim", embedding_dim)
         self.padding_idx = F.row_number("Embedding: padding_idx", padding_idx, num_embeddings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,6 +62,55 @@ class Linear(Module):
         return (
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"bias={self.bias is not None}"
+        )
+
+
+class Bilinear(Module):
+    """yₒ = x₁ᵀ Wₒ x₂ + bₒ.
+
+    Shapes: x₁ (..., in1_features), x₂ (..., in2_features), result (..., out_features); `weight`
+    (out_features, in1_features, in2_features), `bias` (out_features,).
+    Initial values: U(−r, r) with r = 1/√in1_features, both.
+
+    Raises:
+        ShapeError: inputs of other sizes.
+
+    >>> import tinygrad_course as tc
+    >>> tc.nn.Bilinear(3, 4, 2)(tc.ones(5, 3), tc.ones(5, 4)).shape
+    (5, 2)
+    """
+
+    def __init__(
+        self, in1_features: int, in2_features: int, out_features: int, bias: bool = True,
+        device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if check_size("in1_features", in1_features) == 0:
+            raise OptionError("Bilinear: in1_features must be positive, got 0")
+        self.in1_features, self.in2_features = (
+            in1_features,
+            check_size("in2_features", in2_features),
+        )
+        self.out_features = check_size("out_features", out_features)
+        kind, form = {"device": device, "dtype": dtype}, (out_features, in1_features, in2_features)
+        self.weight = Parameter(creation.empty(form, **kind))
+        made = Parameter(creation.empty(out_features, **kind)) if bias else None
+        self.register_parameter("bias", made)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the initial values again."""
+        bound = 1 / math.sqrt(self.in1_features)
+        for p in self.parameters():
+            init.uniform_(p, -bound, bound)
+
+    def forward(self, input1: Any, input2: Any) -> Any:
+        return F.bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
         )
 
 

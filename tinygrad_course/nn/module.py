@@ -18,6 +18,8 @@ from tinygrad_course.errors import DtypeError, OptionError
 from tinygrad_course.graph import Handle
 from tinygrad_course.tensor import Tensor
 
+from .backward_hooks import BackwardHook
+
 if TYPE_CHECKING:
     from .summary import Summary
 
@@ -62,6 +64,19 @@ class Keys(NamedTuple):
     unexpected_keys: list[str]
 
 
+class Hook(NamedTuple):
+    """A function that is called around forward, and how."""
+
+    call: Callable[..., Any]
+    with_kwargs: bool
+
+
+def _hang(hooks: list[Hook], hook: Callable[..., Any], prepend: bool, with_kwargs: bool) -> Handle:
+    entry = Hook(hook, with_kwargs)
+    hooks.insert(0 if prepend else len(hooks), entry)
+    return Handle(hooks, entry)
+
+
 class Module:
     """A part of a model: parameters, buffers and further modules under names, and a forward.
 
@@ -90,12 +105,13 @@ class Module:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
     _transient: set[str]  # buffers that the state dict leaves out
-    _forward_hooks: list[Callable[..., Any]]
+    _forward_hooks: list[Hook]
+    _forward_pre_hooks: list[Hook]
 
     def __init__(self) -> None:
         self.__dict__.update(
             training=True, _parameters={}, _buffers={}, _modules={}, _transient=set(),
-            _forward_hooks=[],
+            _forward_hooks=[], _forward_pre_hooks=[],
         )  # fmt: skip
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -104,14 +120,26 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            out = self.forward(*args, **kwargs)
-            if self._forward_hooks:
-                for hook in list(self._forward_hooks):
-                    new = hook(self, args, out)
-                    out = out if new is None else new
+            if self._forward_hooks or self._forward_pre_hooks:
+                return self._hooked(args, kwargs)
+            return self.forward(*args, **kwargs)
         except Exception as error:
             _locate(error, self)
             raise
+
+    def _hooked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`forward` between the hooks."""
+        for hook in list(self._forward_pre_hooks):
+            new = hook.call(self, args, kwargs) if hook.with_kwargs else hook.call(self, args)
+            if new is not None and hook.with_kwargs:
+                args, kwargs = new
+            elif new is not None:
+                args = new if isinstance(new, tuple) else (new,)
+        out = self.forward(*args, **kwargs)
+        for hook in list(self._forward_hooks):
+            given = (args, kwargs, out) if hook.with_kwargs else (args, out)
+            new = hook.call(self, *given)
+            out = out if new is None else new
         return out
 
     # --- names ---
@@ -205,6 +233,35 @@ class Module:
             if child is not None:
                 path = f"{prefix}.{name}" if prefix else name
                 yield from child.named_modules(memo, path, remove_duplicate)
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a path such as "features.0"; "" is this module.
+
+        Raises:
+            AttributeError: there is none; the message says where the path ends.
+        """
+        module: Any = self
+        for name in target.split(".") if target else ():
+            module = getattr(module, name)
+            if not isinstance(module, Module):
+                raise AttributeError(f"{name!r} in {target!r} is not a module")
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path such as "features.0.weight"; raises as `get_submodule`."""
+        return self._at(target, "_parameters", "a parameter")
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a path such as "features.1.running_mean"; raises as `get_submodule`."""
+        return self._at(target, "_buffers", "a buffer")
+
+    def _at(self, target: str, registry: str, what: str) -> Any:
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if getattr(module, registry).get(name) is None:
+            getattr(module, name)  # says what is close to a name that is not there
+            raise AttributeError(f"{target!r} is not {what}")
+        return getattr(module, registry)[name]
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
@@ -335,10 +392,45 @@ class Module:
         """Move parameters and buffers to the GPU."""
         return self.to("cuda")
 
-    def register_forward_hook(self, hook: Callable[[Any, Any, Any], Any]) -> Handle:
-        """Call `hook(module, args, out)` after forward; a result other than None replaces out."""
-        self._forward_hooks.append(hook)
-        return Handle(self._forward_hooks, hook)
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> Handle:  # fmt: skip
+        """Call `hook(module, args, out)` after forward; a result other than None replaces out.
+
+        Args:
+            prepend: before the hooks that are there already.
+            with_kwargs: call `hook(module, args, kwargs, out)`.
+
+        Raises:
+            OptionError: always_call, which is not supported.
+        """
+        if always_call:
+            raise OptionError(
+                "register_forward_hook: always_call is not supported; use try/finally"
+            )
+        return _hang(self._forward_hooks, hook, prepend, with_kwargs)
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call `hook(module, args)` before forward; a result other than None replaces the args.
+
+        Args:
+            prepend: before the hooks that are there already.
+            with_kwargs: call `hook(module, args, kwargs)`, whose result is a pair of both.
+        """
+        return _hang(self._forward_pre_hooks, hook, prepend, with_kwargs)
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> BackwardHook:
+        """Call `hook(module, grad_input, grad_output)` when backward has passed this module.
+
+        Both are tuples, with None for what has no gradient. A result other than None replaces the
+        gradients of the positional arguments.
+        """
+        return BackwardHook(self, hook, prepend)
 
     def summary(self, *inputs: Any, **kwargs: Any) -> Summary:
         """What each layer gives, learns and costs for an example input; print it for a table.
@@ -422,14 +514,15 @@ class Module:
 
     def __repr__(self) -> str:
         extra, name = self.extra_repr(), type(self).__name__
-        children = [f"({n}): {_indented(repr(c))}" for n, c in self._modules.items()]
+        children = [f"({n}): {indented(repr(c))}" for n, c in self._modules.items()]
         if not children:
             return f"{name}({extra})"
         lines = ([extra] if extra else []) + children
         return f"{name}(\n  " + "\n  ".join(lines) + "\n)"
 
 
-def _indented(text: str) -> str:
+def indented(text: str) -> str:
+    """A repr that stands inside another."""
     return text.replace("\n", "\n  ")
 
 

@@ -1,7 +1,8 @@
-"""Normalisation layers; `normalization.py` says what each averages over."""
+"""Normalisation layers; `functions/normalization.py` says what each averages over."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -140,23 +141,13 @@ class BatchNorm2d(_BatchNorm):
     _ndims = (4,)
 
 
-class InstanceNorm2d(_Channelwise):
-    """y = weight · (x − mean) / √(var + eps) + bias, over the places of each channel of each image.
+class BatchNorm3d(_BatchNorm):
+    """`BatchNorm1d` for volumes: x (N, C, D, H, W), averages over the batch and all places."""
 
-    Shapes: x (N, C, H, W) or (C, H, W), result the same; `weight` and `bias` (C,), if affine.
-    Initial values: weight 1, bias 0, running mean 0, running variance 1.
+    _ndims = (5,)
 
-    Args:
-        track_running_stats: keep running averages, and use them in evaluation.
 
-    Raises:
-        ShapeError: an input of other dimensions or channels, or of a single place.
-
-    Source: Ulyanov et al. 2016.
-    """
-
-    _ndims = (3, 4)
-
+class _InstanceNorm(_Channelwise):
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
         affine: bool = False, track_running_stats: bool = False, device: Any = None,
@@ -171,17 +162,50 @@ class InstanceNorm2d(_Channelwise):
 
     def forward(self, input: Any) -> Any:
         self._check(input)
-        batch = input if input.ndim == 4 else input.unsqueeze(0)
+        batched = input.ndim == self._ndims[1]
+        batch = input if batched else input.unsqueeze(0)
         if batch.shape[1] != self.num_features:
-            raise ShapeError(
-                f"InstanceNorm2d: made for {self.num_features} channels, got {batch.shape[1]}"
-            )
+            text = f"made for {self.num_features} channels, got {batch.shape[1]}"
+            if self.affine or self.track_running_stats:
+                raise ShapeError(f"{type(self).__name__}: {text}")
+            warnings.warn(f"{type(self).__name__}: {text}; nothing depends on it", stacklevel=2)
         of_input = self.training or not self.track_running_stats
         out = F.instance_norm(
             batch, self.running_mean, self.running_var, self.weight, self.bias, of_input,
             self._factor(), self.eps,
         )  # fmt: skip
-        return out if input.ndim == 4 else out.squeeze(0)
+        return out if batched else out.squeeze(0)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """y = weight · (x − mean) / √(var + eps) + bias, over each channel of each example.
+
+    Shapes: x (N, C, L) or (C, L), result the same; `weight` and `bias` (C,), if affine.
+    Initial values: weight 1, bias 0, running mean 0, running variance 1.
+
+    Args:
+        affine: whether there are a weight and (if bias) a bias.
+        track_running_stats: keep running averages, and use them in evaluation.
+
+    Raises:
+        ShapeError: an input of other dimensions or channels, or of a single place.
+
+    Source: Ulyanov et al. 2016.
+    """
+
+    _ndims = (2, 3)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """`InstanceNorm1d` for images: x (N, C, H, W) or (C, H, W)."""
+
+    _ndims = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """`InstanceNorm1d` for volumes: x (N, C, D, H, W) or (C, D, H, W)."""
+
+    _ndims = (4, 5)
 
 
 class LayerNorm(_Normalised):

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from tinygrad_course import creation
 from tinygrad_course.errors import OptionError, ShapeError
+from tinygrad_course.functions.noise import check_probability
 from tinygrad_course.ops import elementwise as ops
 from tinygrad_course.ops import shape
 
@@ -15,6 +16,7 @@ from . import functional as F
 from . import init
 from .linear import check_size
 from .module import Module, Parameter
+from .utils.rnn import PackedSequence
 
 # --- one step: the input's part of the gates, the state, W_hh, b_hh → the new state ---------------
 
@@ -193,13 +195,18 @@ class _Sequence(_Recurrent):
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
         batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
-        device: Any = None, dtype: Any = None,
+        proj_size: int = 0, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         self._sizes(input_size, hidden_size, bias)
+        if proj_size:
+            raise OptionError(
+                f"{type(self).__name__}: proj_size={proj_size} is not supported; put a Linear "
+                "behind the layer"
+            )
         if num_layers < 1:
             raise OptionError(f"{type(self).__name__}: num_layers must be positive")
         self.num_layers, self.batch_first = num_layers, batch_first
-        self.dropout = float(F.check_probability(type(self).__name__, dropout))
+        self.dropout = float(check_probability(type(self).__name__, dropout))
         self.bidirectional = bidirectional
         if dropout and num_layers == 1:
             warnings.warn(
@@ -214,20 +221,37 @@ class _Sequence(_Recurrent):
                 self._add(f"_l{layer}{suffix}", inputs, device, dtype)
         self.reset_parameters()
 
-    def _direction(self, x: Any, state: Any, suffix: str, squash: Any) -> tuple[Any, Any]:
-        """All steps of one layer in one direction: outputs (L, N, hidden_size), last states."""
-        w_ih, w_hh, b_ih, b_hh = self._held(suffix)
-        gates, outputs = F.linear(x, w_ih, b_ih), []  # the input's part of all steps at once
-        order = range(x.shape[0])
-        for t in reversed(order) if suffix.endswith("reverse") else order:
-            state = self._step(gates[t], state, w_hh, b_hh, squash)
-            outputs.append(state[0])
-        if suffix.endswith("reverse"):
-            outputs.reverse()
-        return shape.stack(outputs), state
+    def _direction(
+        self, x: Any, state: Any, suffix: str, squash: Any, sizes: list[int] | None
+    ) -> tuple[Any, Any]:
+        """All steps of one layer in one direction: outputs shaped as x, and the last states.
 
-    def _run(self, x: Any, states: tuple[Any, ...]) -> tuple[Any, list[Any]]:
-        """All layers: outputs (L, N, D · hidden_size), and the last states, layer by layer."""
+        x is (L, N, features), or packed: (Σ sizes, features), sizes[t] sequences at step t.
+        """
+        w_ih, w_hh, b_ih, b_hh = self._held(suffix)
+        gates = F.linear(x, w_ih, b_ih)  # the input's part of all steps at once
+        steps = gates if sizes is None else shape.split(gates, sizes)
+        back, outputs = suffix.endswith("reverse"), []
+        order = range(x.shape[0] if sizes is None else len(sizes))
+        start = state
+        ended: list[Any] = []
+        if back and sizes is not None:  # only the longest sequences have a last step
+            state = tuple(s[: sizes[-1]] for s in state)
+        for t in reversed(order) if back else order:
+            if sizes is not None:
+                state = _resized(state, start, sizes[t], ended)
+            state = self._step(steps[t], state, w_hh, b_hh, squash)
+            outputs.append(state[0])
+        outputs = outputs[::-1] if back else outputs
+        if sizes is None:
+            return shape.stack(outputs), state
+        parts = [state, *reversed(ended)]  # the longest sequences ended last
+        return shape.cat(outputs), tuple(shape.cat(list(s)) for s in zip(*parts, strict=True))
+
+    def _run(
+        self, x: Any, states: tuple[Any, ...], sizes: list[int] | None = None
+    ) -> tuple[Any, list[Any]]:
+        """All layers: outputs (..., D · hidden_size), and the last states, layer by layer."""
         squash = _SQUASH[getattr(self, "nonlinearity", "tanh")]
         last: list[Any] = []
         for layer in range(self.num_layers):
@@ -236,13 +260,31 @@ class _Sequence(_Recurrent):
             outputs = []
             for suffix in self._suffixes:
                 start = tuple(s[len(last)] for s in states)
-                out, end = self._direction(x, start, f"_l{layer}{suffix}", squash)
+                out, end = self._direction(x, start, f"_l{layer}{suffix}", squash, sizes)
                 outputs.append(out)
                 last.append(end)
             x = outputs[0] if len(outputs) == 1 else shape.cat(outputs, -1)
         return x, [shape.stack([end[k] for end in last]) for k in range(self._states)]
 
+    def _packed(self, packed: PackedSequence, hx: Any) -> Any:
+        """As `forward`, for sequences of different lengths packed together."""
+        data, sizes, order, back = packed
+        self._check_input(data, (2, 2))
+        counts = [int(n) for n in sizes.tolist()]
+        form = (self.num_layers * len(self._suffixes), counts[0], self.hidden_size)
+        states = self._given(hx, form, data)
+        if hx is not None and order is not None:
+            states = tuple(s[:, order] for s in states)
+        out, last = self._run(data, states, counts)
+        last = last if back is None else [s[:, back] for s in last]
+        return PackedSequence(out, sizes, order, back), self._result(last)
+
+    def _result(self, last: list[Any]) -> Any:
+        return tuple(last) if self._states == 2 else last[0]
+
     def forward(self, input: Any, hx: Any = None) -> Any:
+        if isinstance(input, PackedSequence):
+            return self._packed(input, hx)
         self._check_input(input, (2, 3))
         batched, along = input.ndim == 3, 0 if self.batch_first else 1
         x = input if batched else input.unsqueeze(1)
@@ -257,7 +299,7 @@ class _Sequence(_Recurrent):
             out, last = out.squeeze(1), [s.squeeze(1) for s in last]
         elif along == 0:
             out = shape.transpose(out, 0, 1)
-        return out, tuple(last) if self._states == 2 else last[0]
+        return out, self._result(last)
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"
@@ -269,10 +311,22 @@ class _Sequence(_Recurrent):
         return text
 
 
+def _resized(state: Any, start: Any, size: int, ended: list[Any]) -> Any:
+    """States of `size` sequences: some have ended (and are kept in `ended`), or some begin."""
+    now = state[0].shape[0]
+    if size < now:
+        ended.append(tuple(s[size:] for s in state))
+        return tuple(s[:size] for s in state)
+    if size > now:
+        return tuple(shape.cat([s, first[now:size]]) for s, first in zip(state, start, strict=True))
+    return state
+
+
 class RNN(_Sequence):
     """h_t = tanh(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh), over a sequence, in layers.
 
-    Shapes: x (L, N, input_size), with batch_first (N, L, input_size), or (L, input_size); h₀
+    Shapes: x (L, N, input_size), with batch_first (N, L, input_size), or (L, input_size), or a
+    `PackedSequence`, which is also the result's form then; h₀
     (D · num_layers, N, hidden_size), D = 2 if bidirectional else 1, zeros unless given. Results:
     the last layer's h of all steps (L, N, D · hidden_size), and all layers' last h, shaped as h₀.
     Parameters as in `RNNCell`, named `weight_ih_l0`, ..., with `_reverse` for the other direction.
@@ -285,7 +339,7 @@ class RNN(_Sequence):
 
     Raises:
         ShapeError: an input or a state of other sizes.
-        OptionError: another nonlinearity, no layers.
+        OptionError: another nonlinearity, no layers, a proj_size.
 
     Source: Elman 1990; Schuster and Paliwal 1997.
 
@@ -301,8 +355,8 @@ class RNN(_Sequence):
         bidirectional: bool = False, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device,
-            dtype,
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            device=device, dtype=dtype,
         )  # fmt: skip
         self._nonlinearity(nonlinearity)
 

@@ -1,4 +1,4 @@
-"""Gradients kept small, and all parameters as one vector."""
+"""Gradients kept small."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_course.errors import GradientError, OptionError, ShapeError
-from tinygrad_course.ops import shape
+from tinygrad_course.errors import GradientError, OptionError
 from tinygrad_course.tensor import Tensor
-
-from .module import write
-
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
 
 
 def _with_grads(parameters: Iterable[Tensor] | Tensor) -> list[Tensor]:
@@ -37,7 +32,7 @@ def clip_grad_norm_(
     The direction of the step stays; only its length is bounded (Pascanu et al. 2013).
 
     Args:
-        norm_type: p of the p-norm; `math.inf` for the largest element.
+        norm_type: p of the p-norm; `math.inf` or "inf" for the largest element.
         error_if_nonfinite: raise when ‖g‖ is inf or nan.
 
     Returns:
@@ -54,6 +49,7 @@ def clip_grad_norm_(
     >>> [round(x, 3) for x in w.grad.tolist()]
     [3.0, 4.0]
     """
+    norm_type = float(norm_type)
     params = _with_grads(parameters)
     total = _length([p.grad._data for p in params if p.grad is not None], norm_type)
     if error_if_nonfinite and not math.isfinite(total):
@@ -75,25 +71,3 @@ def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float) -
         raise OptionError(f"clip_grad_value_: clip_value must not be negative, got {clip_value}")
     for p in _with_grads(parameters):
         p.grad = p.grad.detach().clamp(-clip_value, clip_value)  # type: ignore[union-attr]
-
-
-def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All parameters one after the other, as a vector in the graph."""
-    return shape.cat([p.reshape(-1) for p in parameters])
-
-
-def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Copy a vector, as `parameters_to_vector` makes it, into the parameters.
-
-    Raises:
-        ShapeError: a vector that is longer or shorter than the parameters; nothing is written.
-    """
-    params, data = list(parameters), vec.detach().numpy()
-    ends = np.cumsum([0, *[p.numel() for p in params]]).tolist()
-    if data.shape != (ends[-1],):
-        raise ShapeError(
-            f"vector_to_parameters: the parameters have {ends[-1]} elements, the vector has shape "
-            f"{data.shape}"
-        )
-    for p, start, end in zip(params, ends[:-1], ends[1:], strict=True):
-        write(p, data[start:end].reshape(p.shape))
