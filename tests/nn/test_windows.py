@@ -351,11 +351,15 @@ def test_a_number_that_is_not_finite_stays_where_it_is(mode: str) -> None:
         np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(theirs))
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float64"])
-def test_half_precision_is_added_up_in_single(dtype: str) -> None:
-    """2048 is where adding 1 in half precision stops to matter."""
-    x = np.ones((1, 1, 64, 64), dtype)
-    x[0, 0, 0, 0] = 2048
-    ours = F.adaptive_avg_pool2d(tc.tensor(x), (1, 3)).numpy()
-    theirs = torch.nn.functional.adaptive_avg_pool2d(torch.tensor(x).double(), (1, 3)).numpy()
-    np.testing.assert_allclose(ours, theirs, rtol=2e-3)
+def test_half_precision_is_added_up_in_single() -> None:
+    """2048 is where adding 1 in half precision stops to matter, and 65504 where it ends."""
+    x = np.ones((1, 1, 8, 100, 100), "float16")
+    x[..., 0, 0] = 2048
+    for pool in (
+        lambda F, x: F.adaptive_avg_pool2d(x[0], (1, 3)),
+        lambda F, x: F.adaptive_avg_pool3d(x, 1),
+        lambda F, x: F.avg_pool3d(x, (8, 100, 100)),
+        lambda F, x: F.avg_pool3d(x, (4, 50, 100), padding=(2, 25, 0), count_include_pad=False),
+    ):
+        want = pool(torch.nn.functional, torch.tensor(x).double()).numpy()
+        np.testing.assert_allclose(pool(F, tc.tensor(x)).numpy(), want, rtol=2e-3)

@@ -184,19 +184,27 @@ def _avg_pool(
 
 
 def _avg_volume(x: Any, how: dict[str, Any], ceil_mode: bool, counting: dict[str, Any]) -> Any:
-    """Sums in each slice, sums of these along the depth, divided at last."""
-    adding = {"ceil_mode": ceil_mode, "count_include_pad": True, "divisor_override": 1}
+    """Means in each slice, means of these along the depth; then what they should be divided by.
+
+    Sums of whole windows would leave the range of half precision; integers stay sums until the end.
+    """
     n, c, d, h, w = x.shape
-    flat = {k: v[1:] for k, v in how.items()}
-    sums = avg_rows(reshape_(x, (n, c * d, h, w)), size=(h, w), **flat, **adding)
-    out, area = sums.shape[2:], math.prod(sums.shape[2:])
-    deep = {k: (v[0], 0 if k == "padding" else 1) for k, v in how.items()}
-    sums = avg_rows(reshape_(sums, (n, c, d, area)), size=(d, area), **deep, **adding)
-    sums = reshape_(sums, (*sums.shape[:3], *out))
-    axes = geometry.divisors((d, h, w), tuple(sums.shape[2:]), **how, **counting)
-    depth, rows, columns = (np.array(axis, x.dtype) for axis in axes)
-    means = sums / (depth[:, None, None] * rows[:, None] * columns)
-    return means if x.dtype.kind == "f" else cast(means, dtype=x.dtype, source=means.dtype)
+    deep, *flat = how["kernel_size"] if x.dtype.kind == "f" else (1, 1, 1)
+    adding = {"ceil_mode": ceil_mode, "count_include_pad": True}
+    slices = {k: v[1:] for k, v in how.items()}
+    out = avg_rows(reshape_(x, (n, c * d, h, w)), size=(h, w), **slices, **adding,
+                   divisor_override=math.prod(flat))  # fmt: skip
+    size, area = out.shape[2:], math.prod(out.shape[2:])
+    column = {k: (v[0], 0 if k == "padding" else 1) for k, v in how.items()}
+    out = avg_rows(reshape_(out, (n, c, d, area)), size=(d, area), **column, **adding,
+                   divisor_override=deep)  # fmt: skip
+    out = reshape_(out, (*out.shape[:3], *size))
+    axes = geometry.divisors((d, h, w), tuple(out.shape[2:]), **how, **counting)
+    depth, rows, columns = (np.array(axis, np.float64) for axis in axes)
+    share = depth[:, None, None] * rows[:, None] * columns / (deep * math.prod(flat))
+    if x.dtype.kind != "f":
+        return cast(out / share, dtype=x.dtype, source=np.dtype(np.float64))
+    return out if (share == 1).all() else out / share.astype(x.dtype)
 
 
 # --- adaptive windows -----------------------------------------------------------------------------
