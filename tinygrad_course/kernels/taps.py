@@ -74,9 +74,10 @@ def _with(shape: tuple[int, ...], dim: int, size: int) -> tuple[int, ...]:
 
 
 # --- the matrices ---------------------------------------------------------------------------------
+# Few are kept: those of a long signal are long too.
 
 
-@lru_cache(maxsize=32)  # a long signal's matrices are long too
+@lru_cache(maxsize=32)
 def border(mode: str, size: int, before: int, after: int) -> Taps:
     """A border: "reflect", "replicate" or "circular"; negative widths cut off."""
     places = np.arange(-before, size + after)
@@ -96,7 +97,7 @@ def bins(size: int, out: int) -> tuple[Array, Array]:
     return i * size // max(out, 1), -(-(i + 1) * size // max(out, 1))
 
 
-@lru_cache(maxsize=32)  # a long signal's matrices are long too
+@lru_cache(maxsize=32)
 def means(size: int, out: int) -> Taps:
     """The mean of each adaptive window."""
     start, stop = bins(size, out)
@@ -105,7 +106,7 @@ def means(size: int, out: int) -> Taps:
     return Taps(size, places, np.broadcast_to(1 / np.maximum(stop - start, 1), places.shape))
 
 
-@lru_cache(maxsize=32)  # a long signal's matrices are long too
+@lru_cache(maxsize=32)
 def nearest(size: int, out: int, scale: float | None, exact: bool, dtype: Any) -> Taps:
     """The input at ⌊i / scale⌋; exact: at ⌊(i + 1/2) / scale⌋.
 
@@ -126,7 +127,7 @@ def _coordinates(size: int, out: int, align: bool, scale: float | None) -> Array
     return (np.arange(out) + 0.5) * (1 / scale if scale else size / out) - 0.5
 
 
-@lru_cache(maxsize=32)  # a long signal's matrices are long too
+@lru_cache(maxsize=32)
 def linear(size: int, out: int, align: bool, scale: float | None) -> Taps:
     """A straight line between the two nearest inputs.
 
@@ -141,7 +142,7 @@ def linear(size: int, out: int, align: bool, scale: float | None) -> Taps:
     return Taps(size, np.stack([low, np.minimum(low + 1, size - 1)]), np.stack([1 - part, part]))
 
 
-@lru_cache(maxsize=32)  # a long signal's matrices are long too
+@lru_cache(maxsize=32)
 def cubic(size: int, out: int, align: bool, scale: float | None) -> Taps:
     """Keys's cubic through the four nearest inputs, with a = −3/4; arguments as `linear`."""
     at, a = _coordinates(size, out, align, scale), -0.75
