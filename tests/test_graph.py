@@ -86,6 +86,23 @@ def test_writing_into_a_scalar_between_forward_and_backward_raises():
         y.backward()
 
 
+@pytest.mark.parametrize(
+    "view",
+    [lambda x: x.T, lambda x: x.reshape(4), lambda x: x[0:1], lambda x: x.expand(3, 2, 2)],
+    ids=["transposed", "reshaped", "sliced", "expanded"],
+)
+def test_a_leaf_written_into_after_a_view_of_it_was_saved_raises(view):
+    """The view is saved, not the leaf; but its memory is the leaf's."""
+    x = tc.tensor([[2.0, 3.0], [4.0, 5.0]], requires_grad=True)
+    shown = view(x)
+    loss = (shown * shown).sum()
+    with tc.no_grad():
+        x.mul_(10.0)
+    with pytest.raises(GradientError, match="written into since"):
+        loss.backward()
+    assert x.grad is None
+
+
 def test_a_leaf_whose_value_no_rule_needs_may_be_written():
     x = tc.tensor([1.0], requires_grad=True)
     y = (x + 1.0).sum()

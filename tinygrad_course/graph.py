@@ -371,10 +371,15 @@ def ieee(rule: Any, g: Any, saved: tuple[Any, ...], error: ArithmeticError) -> A
 
 
 def check_stale(node: Node, parent: Node, saved: tuple[Any, ...]) -> int:
-    """Raise if the node saved a leaf that was written into since; else a place for the leaf."""
-    joint = node.prim.joint is not None  # saves all its arguments, in its own way
+    """Raise if the node saved a leaf that was written into since; else a place for the leaf.
+
+    A row with a joint rule saves all its arguments, in its own way. A view saves nothing, but what
+    was made from it may have saved the leaf's own memory.
+    """
+    row = node.prim
+    anyway = row.joint is not None or row.view or row.name == "getitem"
     for v, p in zip(saved[1:], node.parents, strict=False):
-        if joint or (p is parent and v is not None):
+        if anyway or (p is parent and v is not None):
             raise errors.stale_leaf(node, parent)
     return -id(parent)  # below every number: reached last
 
