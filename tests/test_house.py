@@ -40,6 +40,7 @@ LEVELS = {
     "autograd": 5,
     "func": 5,
     "linalg": 5,
+    "distributions": 6,
     "nn": 6,
     "optim": 7,
     "data": 7,
@@ -47,6 +48,7 @@ LEVELS = {
     "training": 8,
     "testing": 8,
     "utils": 8,
+    "tuning": 9,
 }
 BUDGETS = {
     ("graph.py", "primitive.py", "scalar.py", "tensor.py"): 700,
@@ -100,7 +102,8 @@ def test_functions_are_made_of_rows():
 
 
 def test_the_engine_never_names_the_viewer():
-    for path in modules():
+    """Only a program that failed under test asks for its picture, if there is a viewer."""
+    for path in set(modules()) - {PACKAGE / "testing" / "programs.py"}:
         assert "tinygrad_course_viz" not in path.read_text(encoding="utf-8"), path
 
 

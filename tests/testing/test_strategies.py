@@ -112,8 +112,9 @@ def test_hypothesis_is_needed_only_when_named() -> None:
     code = (
         "import sys; sys.modules['hypothesis'] = None\n"
         "from tinygrad_course import testing\n"
-        "try: testing.strategies\n"
-        "except ImportError as error: print(error)\n"
+        "for name in ('strategies', 'check', 'fuzz'):\n"
+        "    try: getattr(testing, name)\n"
+        "    except ImportError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install hypothesis" in done.stdout
+    assert done.stdout.count("pip install 'tinygrad_course[testing]'") == 3

@@ -1,8 +1,10 @@
 """Testing gradients: a checker that is right at kinks, and Hypothesis strategies for tensors.
 
 `gradcheck` compares the backward rules of a function, a module or a `Function` with differences of
-its values. `strategies` draws tensors of every shape and layout; it needs Hypothesis, and is
-imported when it is first named.
+its values. `strategies` draws tensors of every shape and layout, `check` makes whole property tests
+and marks for a student's function, `fuzz` grows random programs. These three need Hypothesis, the
+extra `testing`, and are imported when they are first named. README.md beside this file teaches all
+of it.
 
 >>> import tinygrad_course as tc
 >>> from tinygrad_course.testing import gradcheck
@@ -18,12 +20,12 @@ from typing import Any
 
 from .gradcheck import GradientMismatch, Report, gradcheck
 
-__all__ = ["GradientMismatch", "Report", "gradcheck", "strategies"]
+__all__ = ["GradientMismatch", "Report", "check", "fuzz", "gradcheck", "strategies"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "strategies":
-        return importlib.import_module(".strategies", __name__)
+    if name in ("check", "fuzz", "strategies"):
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

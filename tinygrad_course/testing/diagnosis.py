@@ -216,6 +216,12 @@ def snippet(name: str, inputs: Sequence[Any]) -> list[str]:
     return [*(f"  {s}" for s in lines), f"  gradcheck(fn, [{names}])  # fn: {name}"]
 
 
+def call(name: str, inputs: Sequence[Any], keywords: dict[str, Any]) -> str:
+    """The call of a function with these arguments, as Python."""
+    given = [*map(literal, inputs), *(f"{k}={literal(v)}" for k, v in keywords.items())]
+    return f"{name}({', '.join(given)})"
+
+
 def literal(x: Any) -> str:
     """Python that makes this value again."""
     if isinstance(x, Scalar):

@@ -27,7 +27,8 @@ try:
     from hypothesis.extra import numpy as hnp
 except ImportError as error:
     raise ImportError(
-        "tinygrad_course.testing.strategies needs Hypothesis: pip install hypothesis"
+        "tinygrad_course.testing.strategies needs Hypothesis: "
+        "pip install 'tinygrad_course[testing]'"
     ) from error
 
 from tinygrad_course.creation import from_numpy

@@ -1,0 +1,149 @@
+"""The graph machine finds nothing in the engine, and finds every bug that is planted in it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_course as tc
+from tinygrad_course import autograd, graph, modes, primitive
+from tinygrad_course.testing import strategies as ts
+from tinygrad_course.testing.fuzz import fuzz
+from tinygrad_course.testing.programs import ProgramMismatch
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def rewritten(function: Any, old: str, new: str) -> Any:
+    """The function compiled again with another text in one place."""
+    source = inspect.cleandoc("\n" + inspect.getsource(function))
+    assert old in source, f"{function.__qualname__} no longer says {old!r}: plant this bug anew"
+    names: dict[str, Any] = {}
+    code = "from __future__ import annotations\n" + source.replace(old, new)
+    exec(code, function.__globals__, names)
+    return names[function.__name__]
+
+
+def in_walk(old: str, new: str) -> Plant:
+    """A bug in the engine's inner loop."""
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        walk = rewritten(graph.walk, old, new)
+        for module in (graph, importlib.import_module("tinygrad_course.tensor"), autograd):
+            patch.setattr(module, "walk", walk)
+
+    return plant
+
+
+def in_place_of(owner: Any, name: str, new: Callable[[Any], Any]) -> Plant:
+    """A function replaced by another, made from it."""
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(owner, name, new(getattr(owner, name)))
+
+    return plant
+
+
+def first_of_many(fit: Any) -> Any:
+    """Takes the first of several contributions where it should add them up."""
+
+    def wrong(self: Any, c: Any, parent: Any) -> Any:
+        if c.shape != parent.shape and isinstance(c, np.ndarray):
+            while c.ndim > len(parent.shape):
+                c = c[0]
+            c = c[tuple(slice(n) for n in parent.shape)]
+        return fit(self, c, parent)
+
+    return wrong
+
+
+def writes_memory(become: Any) -> Any:
+    """Writes into the old array, which others may have saved or may show."""
+
+    def wrong(self: Any, value: Any, method: str) -> Any:
+        old = self._data
+        become(self, value, method)
+        if old.flags.writeable and old.shape == self._data.shape:
+            np.copyto(old, self._data)
+        return self
+
+    return wrong
+
+
+def forgets_constants(boxed: Any) -> Any:
+    """Saved values of a recorded backward pass have lost their places in the graph."""
+
+    def wrong(node: Any, saved: Any, face: Any) -> Any:
+        return tuple(
+            v if v is None or type(v) is bool else graph.wrap(face, v, None) for v in saved
+        )
+
+    return wrong
+
+
+def delivers_only_the_last(deliver: Any) -> Any:
+    def wrong(node: Any, g: Any, face: Any) -> None:
+        node.grad = None
+        deliver(node, g, face)
+
+    return wrong
+
+
+BUGS: dict[str, Plant] = {
+    "a second use replaces the first": in_walk("entry[1:] = entry[1] + c, True",
+                                               "entry[1:] = c, True"),
+    "a second use counts twice": in_walk("entry[1:] = entry[1] + c, True",
+                                         "entry[1:] = entry[1] + c + c, True"),
+    "a second pass replaces the first": in_place_of(graph, "_deliver", delivers_only_the_last),
+    "freed too early": in_walk("if not retain_graph:", "if True:"),
+    "never freed": in_walk("if not retain_graph:", "if False:"),
+    "wrong order": in_place_of(
+        graph, "_next", lambda right: lambda pending, seq: pending.pop(min(pending))
+    ),
+    "sums in somebody else's array": in_walk("elif entry[2]:", "elif isinstance(c, np.ndarray):"),
+    "a stale value is used": in_place_of(graph.BaseNode, "touch", lambda right: lambda self: None),
+    "broadcasting is not undone": in_place_of(primitive.Primitive, "fit", first_of_many),
+    "writing in place reaches saved values": in_place_of(tc.Tensor, "_become", writes_memory),
+    "no_grad leaks": in_place_of(
+        modes.no_grad, "__exit__",
+        lambda right: lambda self, *error: error[0] and right(self, *error),
+    ),
+    "detach keeps the graph": in_place_of(
+        tc.Tensor, "detach", lambda right: lambda self: self * 1
+    ),
+    "second order forgets what it depends on": in_place_of(graph, "boxed", forgets_constants),
+}  # fmt: skip
+
+
+def test_the_engine_is_right() -> None:
+    assert fuzz(steps=ts.examples(1500), seed=1) >= 1500
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_planted_bugs_are_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        BUGS[name](patch)
+        with pytest.raises(ProgramMismatch) as caught:
+            fuzz(steps=20_000)
+        program = str(caught.value.program)
+        assert len(caught.value.program.lines) <= 12, program
+        assert fails(program), program
+    assert not fails(program), program
+
+
+def fails(program: str) -> bool:
+    """Whether the text of a program, run by itself, raises."""
+    try:
+        exec(program, {})
+    except SystemExit:
+        return False
+    except Exception:
+        return True
+    finally:
+        tc.set_grad_enabled(True)
+    return False
