@@ -303,7 +303,10 @@ half, float, double, short, int, long = float16, float32, float64, int16, int32,
 # 1 / 0 is inf and 0 / 0 is nan here, as in every deep-learning library: no warning for each.
 warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_course\.")
 
-_ROOMS = ("data", "files", "func", "linalg", "nn", "optim", "testing", "training", "utils")
+_ROOMS = (
+    "data", "distributions", "files", "func", "linalg", "nn", "optim", "testing", "training",
+    "utils",
+)  # fmt: skip
 _FROM_FILES = ("load", "save")
 
 
@@ -396,6 +399,7 @@ __all__ = [
     "diagonal",
     "diff",
     "dist",
+    "distributions",
     "div",
     "divide",
     "dot",
