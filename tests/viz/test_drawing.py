@@ -215,8 +215,8 @@ def test_names_are_escaped(name: str) -> None:
     assert drawing.text.count("\n") == 3
     if name.isprintable() and "<" not in name:
         assert name in drawing.text
-    assert svg.count('<g id="node') == 2
-    assert svg.count('<g id="edge') == 2
+    assert svg.count('class="node"') == 2
+    assert svg.count('class="edge"') == 2
 
 
 def test_a_long_name_is_shortened() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tinygrad_course_viz import draw_backward
+from tinygrad_course_viz import draw_backward, draw_graph, watch
 
 import tinygrad_course as tc
+from tinygrad_course import nn
 
 from . import graphs
 
@@ -51,8 +52,91 @@ def opened(browser: Any) -> Iterator[Any]:
     page.close()
 
 
-def gradients(page: Any, graph_names: dict[str, str]) -> dict[str, str]:
-    return {name: page.text_content(f"#{place}") for name, place in graph_names.items()}
+def network() -> tuple[Any, Any]:
+    """A loss, and the calls behind it: a block in a block."""
+    inner = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+    model = nn.Sequential(inner, nn.Sequential(inner[0], nn.ReLU(), nn.Linear(4, 2)))
+    with watch(model) as calls:
+        loss = model(tc.ones(3, 4)).sum()
+    return loss, calls
+
+
+def visible(page: Any) -> list[str]:
+    return page.locator(".view:visible .node").evaluate_all("all => all.map(n => n.ariaLabel)")
+
+
+def test_modules_open_and_close(opened: Any, tmp_path: Path) -> None:
+    page = opened(draw_graph(*network(), depth=0).save(tmp_path / "graph.html"))
+    named = [said.split("; ")[0].split(" ", 1)[1] for said in visible(page)]
+    assert {"0 Sequential", "1 Sequential", "0.0.weight"} < set(named), "two modules share it"
+    page.locator('.view:visible .node[aria-label*="1 Sequential"]').click()
+    assert any("1.2 Linear" in said for said in visible(page))
+    assert page.locator(".view:visible .cluster").count() == 1
+    page.locator('.view:visible .node[aria-label*="1.2 Linear"]').focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".view:visible .cluster").count() == 2
+    assert any("1.2.weight" in said for said in visible(page))
+    page.locator('.view:visible .cluster >> text="1.2 Linear"').click()
+    assert page.locator(".view:visible .cluster").count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator(".view:visible .cluster").count() == 0
+
+
+def test_hover_tells_values(opened: Any, tmp_path: Path) -> None:
+    loss, calls = network()
+    page = opened(draw_graph(loss, calls).save(tmp_path / "graph.html"))
+    weight = dict(calls.named_parameters())["0.0.weight"].detach().numpy()
+    page.locator('.view:visible .node[aria-label*="0.0.weight"]').hover()
+    told = page.text_content("#about")
+    assert f"min {weight.min():.4g}" in told
+    assert f"max {weight.max():.4g}" in told
+
+
+def test_search_finds_what_is_hidden(opened: Any, tmp_path: Path) -> None:
+    page = opened(draw_graph(*network(), depth=0).save(tmp_path / "graph.html"))
+    assert not any("1.2.bias" in said for said in visible(page))
+    page.keyboard.press("/")
+    page.keyboard.type("1.2.BIAS")
+    page.click("#found button")
+    assert any("1.2.bias" in said for said in visible(page))
+    assert "1.2.bias" in page.text_content("#about")
+    assert page.locator(".view:visible .hit").count() == 1
+
+
+def test_zoom_and_pan(opened: Any, tmp_path: Path) -> None:
+    page = opened(draw_graph(*network()).save(tmp_path / "graph.html"))
+
+    def box() -> list[float]:
+        found = page.locator(".view:visible svg").get_attribute("viewBox")
+        return [float(n) for n in found.split()]
+
+    first = box()
+    page.keyboard.press("+")
+    assert box()[2] < first[2]
+    page.keyboard.press("ArrowDown")
+    assert box()[1] > first[1]
+    page.click("#fit")
+    page.mouse.move(600, 500)
+    before = box()
+    page.mouse.wheel(0, 300)
+    page.wait_for_function(
+        f"document.querySelector('.view:not([hidden]) svg').viewBox.baseVal.width > {before[2]}"
+    )
+    before = box()
+    page.mouse.down()
+    page.mouse.move(500, 400)
+    page.mouse.up()
+    assert box()[0] > before[0]
+    assert box()[1] > before[1]
+
+
+def test_a_collapsed_chain_opens(opened: Any, tmp_path: Path) -> None:
+    page = opened(draw_graph(graphs.tangle(60), budget=20).save(tmp_path / "graph.html"))
+    count = len(visible(page))
+    page.locator(".view:visible .opens").first.click()
+    assert len(visible(page)) > count
+    page.click("#back")
+    assert len(visible(page)) == count
 
 
 def test_stepping_through_a_backward_pass_by_keyboard(opened: Any, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ least to the one that always fits, and the first that fits the budget is drawn:
 * nothing is hidden;
 * `repeats`: a block that occurs several times in a row is drawn once; what one copy hands to the
   next enters it at the top;
+* `modules`: each call of a module becomes one box, the innermost ones first;
 * `chains`: a run of operations that feed only each other becomes one box;
 * both;
 * `spans`: so many consecutive operations to a box.
@@ -14,16 +15,18 @@ least to the one that always fits, and the first that fits the budget is drawn:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from .scopes import Scope
 from .walk import Graph, Record
 
 SPANS = 40  # boxes of consecutive operations say little: few are enough
 LINKS_PER_BOX = 4  # more than these on average, and the layout takes minutes
+READABLE = 100  # boxes in which a large model is drawn if its modules allow it
 PARALLEL = 4  # so many edges between two boxes are drawn; more become one
 
 Tokens = np.ndarray[Any, Any]
@@ -43,7 +46,8 @@ class Folding:
 
     `inner`: the key of each record's box before repeats were folded. `fold`: the key that stands
     for such a key in the picture, if not itself. `copy`: the block of such a key, and which of its
-    copies it belongs to. `members`: the records of a box that holds several operations.
+    copies it belongs to. `members`: the records of a box that holds several operations. `frames`:
+    modules that are drawn open; `called`: the names of boxes that are modules.
     """
 
     inner: list[int]
@@ -51,6 +55,8 @@ class Folding:
     fold: dict[int, int] = field(default_factory=dict)
     copy: dict[int, tuple[int, int]] = field(default_factory=dict)
     blocks: list[Block] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    called: dict[int, str] = field(default_factory=dict)
 
     def inner_keys(self) -> list[int]:
         """The boxes before repeats are folded, parents before children."""
@@ -78,8 +84,20 @@ class Link:
 
 
 @dataclass(slots=True)
+class Frame:
+    """A module that is drawn open: a frame around its boxes, inside that of `outer`."""
+
+    title: str
+    keys: list[int]
+    outer: int | None
+
+
+@dataclass(slots=True)
 class Picture:
-    """What is drawn: the boxes by key, the links, and how many nodes a box hides, and which."""
+    """What is drawn: the boxes by key, the links, and how many nodes a box hides, and which.
+
+    `members`: of a box of several nodes, their count and a list in words; `runs`: the nodes.
+    """
 
     records: dict[int, Record]
     operands: dict[int, list[int | None]]
@@ -91,6 +109,9 @@ class Picture:
     leaves: int
     nbytes: int
     freed: bool
+    frames: list[Frame] = field(default_factory=list)
+    called: dict[int, str] = field(default_factory=dict)
+    runs: dict[int, Sequence[int]] = field(default_factory=dict)
 
     @property
     def hidden(self) -> int:
@@ -98,27 +119,101 @@ class Picture:
         return self.operations + self.leaves - len(self.records) + len(self.members)
 
 
-def picture(graph: Graph, budget: int) -> Picture:
+def picture(graph: Graph, budget: int, scopes: Sequence[Scope] = ()) -> Picture:
     """The graph in at most `budget` boxes, or all of it if it is that small."""
-    for folding in _foldings(graph, budget):
-        if len(folding.boxes()) <= budget:
-            drawn = _drawn(graph, folding)
+    for folding, most in _foldings(graph, budget, scopes):
+        if len(folding.boxes()) <= most:
+            drawn = drawing_of(graph, folding)
             if len(drawn.links) <= LINKS_PER_BOX * budget:
                 return drawn
     raise AssertionError("one span always fits")
 
 
-def _foldings(graph: Graph, budget: int) -> Iterator[Folding]:
+def _foldings(graph: Graph, budget: int, scopes: Sequence[Scope]) -> Iterator[tuple[Folding, int]]:
+    """Foldings to try, each with the boxes that it may have: with modules at hand, fewer."""
     plain = Folding(list(range(len(graph))))
-    yield plain
-    yield repeats(graph, plain, budget)
+    few = min(budget, READABLE) if scopes else budget
+    yield plain, budget
+    yield repeats(graph, plain, budget), few
+    for depth in sorted({s.depth for s in scopes}, reverse=True):
+        opened = {k for k, s in enumerate(scopes) if s.depth < depth}
+        yield modules(graph, scopes, opened), few
     chained = chains(graph)
-    yield chained
-    yield repeats(graph, chained, budget)
-    yield spans(graph, budget)
+    yield chained, budget
+    yield repeats(graph, chained, budget), budget
+    yield spans(graph, budget), budget
 
 
 # --- foldings -------------------------------------------------------------------------------------
+
+
+def modules(graph: Graph, scopes: Sequence[Scope], opened: Collection[int]) -> Folding:
+    """Every call of a module is one box, but for those in `opened`, which become frames."""
+    inner = list(range(len(graph)))
+    boxes: dict[int, list[int]] = {}  # by the scope's number
+    around: dict[int, int] = {}  # the innermost opened scope of what is not in a box
+    stack: list[int] = []
+    coming = 0
+    for i in range(len(graph)):
+        if not graph.ops[i]:
+            continue
+        while stack and scopes[stack[-1]].last < i:
+            stack.pop()
+        while coming < len(scopes) and scopes[coming].first <= i:
+            if scopes[coming].last >= i:
+                stack.append(coming)
+            coming += 1
+        closed = next((k for k in stack if k not in opened), None)
+        if closed is not None:
+            boxes.setdefault(closed, []).append(i)
+        elif stack:
+            around[i] = stack[-1]
+    folding = Folding(inner)
+    for k, run in boxes.items():
+        key = run[-1]
+        around[key] = next((a for a in _outward(scopes, k) if a in opened), -1)
+        folding.members[key], folding.called[key] = run, scopes[k].title
+        for i in run:
+            inner[i] = key
+    _leaves_inside(graph, folding, around)
+    _frame(folding, scopes, opened, around)
+    return folding
+
+
+def _outward(scopes: Sequence[Scope], k: int) -> Iterator[int]:
+    """The scopes around scope `k`, from the inside out."""
+    depth = scopes[k].depth
+    for j in range(k - 1, -1, -1):
+        if scopes[j].depth < depth:
+            depth = scopes[j].depth
+            yield j
+
+
+def _leaves_inside(graph: Graph, folding: Folding, around: dict[int, int]) -> None:
+    """A leaf goes where all its users are: into their box, or into their frame."""
+    users: dict[int, set[int]] = defaultdict(set)
+    for i, parents in enumerate(graph.parents):
+        for p in parents:
+            if p is not None and not graph.ops[p]:
+                users[p].add(folding.inner[i])
+    for leaf, boxes in users.items():
+        if len(boxes) == 1 and leaf not in graph.outputs:
+            (box,) = boxes
+            if box in folding.members:
+                folding.inner[leaf] = box
+                folding.members[box] = sorted((*folding.members[box], leaf))
+            elif box in around:
+                around[leaf] = around[box]
+
+
+def _frame(
+    folding: Folding, scopes: Sequence[Scope], opened: Collection[int], around: dict[int, int]
+) -> None:
+    numbers = {k: at for at, k in enumerate(sorted(opened))}
+    for k in sorted(opened):
+        outer = next((numbers[j] for j in _outward(scopes, k) if j in opened), None)
+        keys = sorted(key for key, home in around.items() if home == k)
+        folding.frames.append(Frame(scopes[k].title, keys, outer))
 
 
 def chains(graph: Graph) -> Folding:
@@ -269,7 +364,8 @@ def spans(graph: Graph, budget: int) -> Folding:
 # --- the picture ----------------------------------------------------------------------------------
 
 
-def _drawn(graph: Graph, folding: Folding) -> Picture:
+def drawing_of(graph: Graph, folding: Folding) -> Picture:
+    """What a folding shows."""
     boxes = folding.boxes()
     leaves = graph.ops.count("")
     uses = Counter(p for parents in graph.parents for p in parents if p is not None)
@@ -288,6 +384,9 @@ def _drawn(graph: Graph, folding: Folding) -> Picture:
         leaves=leaves,
         nbytes=graph.nbytes,
         freed=graph.freed,
+        frames=folding.frames,
+        called=folding.called,
+        runs={key: folding.members[key] for key in boxes if key in folding.members},
     )
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .collapse import Link, Picture
-from .words import details, kind, link_words, notes, printable, repeated, summary, title
+from .words import (
+    details,
+    kind,
+    link_words,
+    notes,
+    printable,
+    repeated,
+    shortened,
+    summary,
+    title,
+)
 
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 
@@ -39,9 +49,22 @@ def _lines(picture: Picture) -> Iterator[str]:
         yield _node(picture, key)
     for at in range(len(picture.blocks)):
         yield from _block(picture, at)
+    yield from _frames(picture, None)
     for link in picture.links:
         yield _edge(picture, link)
     yield "}"
+
+
+def _frames(picture: Picture, outer: int | None, indent: str = "  ") -> Iterator[str]:
+    """A frame for every module that is drawn open, one inside the other."""
+    for at, frame in enumerate(picture.frames):
+        if frame.outer == outer:
+            yield f'{indent}subgraph cluster_module_{at} {{ id="{frame_id(at)}"'
+            yield f"{indent}  label=<<B>{escaped(shortened(frame.title))}</B>>"
+            yield f'{indent}  labelloc=t labeljust=l style=rounded color="#666666"'
+            yield indent + "  " + " ".join(f"n{key}" for key in frame.keys)
+            yield from _frames(picture, at, indent + "  ")
+            yield f"{indent}}}"
 
 
 def _block(picture: Picture, at: int) -> Iterator[str]:
@@ -63,8 +86,8 @@ def _node(picture: Picture, key: int) -> str:
     lines += [f'<FONT POINT-SIZE="10">{escaped(text)}</FONT>' for text in details(picture, key)]
     spoken = "; ".join((f"#{key} {title(picture, key)}", *details(picture, key)))
     return (
-        f'  n{key} [label=<{"<BR/>".join(lines)}> style="{style}" fillcolor="{fill}" '
-        f'color="{line}" tooltip={quoted(spoken)}]'
+        f'  n{key} [id="{node_id(key)}" label=<{"<BR/>".join(lines)}> style="{style}" '
+        f'fillcolor="{fill}" color="{line}" tooltip={quoted(spoken)}]'
     )
 
 
@@ -115,6 +138,11 @@ def _signs(picture: Picture) -> Iterator[str]:
 def node_id(key: int) -> str:
     """The id of a box in the SVG."""
     return f"n{key}"
+
+
+def frame_id(at: int) -> str:
+    """The id of an open module's frame in the SVG."""
+    return f"f{at}"
 
 
 def edge_id(source: int, target: int, place: int) -> str:

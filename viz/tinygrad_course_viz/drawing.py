@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tinygrad_course.errors import OptionError
 
-from .collapse import picture
-from .dot import dot_text
-from .page import page
-from .render import FORMATS, RenderError, render, write
+from .collapse import Picture, drawing_of, modules, picture
+from .page import Page, page
+from .render import FORMATS, RenderError, render, svg, svgs, write
+from .scopes import Scope, scopes_of
 from .text import plain_text
-from .walk import read
+from .views import views_of
+from .walk import Graph, read
 
 SUFFIXES = (*FORMATS, "html", "dot", "txt")
 
@@ -24,9 +26,10 @@ class Drawing:
     formats need Graphviz.
     """
 
-    def __init__(self, dot: str, text: str) -> None:
+    def __init__(self, dot: str, text: str, pages: Sequence[Page] = ()) -> None:
         self.dot = dot
         self.text = text
+        self._pages = list(pages)
 
     def svg(self) -> str:
         """The picture as an `<svg>` element.
@@ -34,8 +37,7 @@ class Drawing:
         Raises:
             RenderError: no Graphviz was found, or it failed.
         """
-        drawn = render(self.dot, "svg").decode()
-        return drawn[drawn.index("<svg") :]
+        return svg(self.dot)
 
     def save(self, path: str | Path) -> Path:
         """Write the picture in the format that the suffix names, and return the path.
@@ -57,7 +59,8 @@ class Drawing:
         if form in FORMATS:
             return render(self.dot, form)
         if form == "html":
-            return page(self.svg(), self.text).encode()
+            drawn = svgs([p.dot for p in self._pages])
+            return page(self._pages, drawn, self.text).encode()
         return {"dot": self.dot, "txt": self.text}[form].encode()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -76,18 +79,22 @@ class Drawing:
         return f"<Drawing: {self.text.partition(chr(10))[0]}>"
 
 
-def draw_graph(outputs: Any, params: Any = None, *, budget: int = 300) -> Drawing:
+def draw_graph(
+    outputs: Any, params: Any = None, *, budget: int = 300, depth: int | None = None
+) -> Drawing:
     """Draw the graph behind one or several values. Nothing in it is changed.
 
     Args:
         outputs: a Tensor or Scalar, a sequence of them, or a dict of names to them.
-        params: names for values in the graph: a dict of names to Tensors or Scalars, or a module,
-            whose parameters are named by their paths; a named Scalar's value is shown.
+        params: names for values in the graph: a dict of names to Tensors or Scalars; a module,
+            whose parameters are named by their paths; or what `watch(model)` saw. A named Scalar's
+            value is shown.
         budget: at most so many boxes; a larger graph is collapsed, and the picture says so.
+        depth: draw modules as boxes: 0 all of them, 1 the outermost open, and so on.
 
     Raises:
         GradientError: an output is a constant: nothing was recorded for it.
-        OptionError: a budget that is not a positive number.
+        OptionError: a budget that is not a positive number, a depth without modules.
 
     >>> from tinygrad_course import Scalar
     >>> x, y = Scalar(3.0), Scalar(2.0)
@@ -101,5 +108,20 @@ def draw_graph(outputs: Any, params: Any = None, *, budget: int = 300) -> Drawin
     """
     if not isinstance(budget, int) or budget < 1:
         raise OptionError(f"draw_graph: budget must be a positive number of boxes, got {budget!r}")
-    drawn = picture(read(outputs, params), budget)
-    return Drawing(dot_text(drawn), plain_text(drawn))
+    graph = read(outputs, params)
+    scopes = scopes_of(graph, params)
+    drawn = picture(graph, budget, scopes) if depth is None else _at_depth(graph, scopes, depth)
+    pages = [Page.of(view) for view in views_of(graph, scopes, drawn)]
+    return Drawing(pages[0].dot, plain_text(drawn), pages)
+
+
+def _at_depth(graph: Graph, scopes: Sequence[Scope], depth: int) -> Picture:
+    if not isinstance(depth, int) or depth < 0:
+        raise OptionError(f"draw_graph: depth must be a whole number from 0, got {depth!r}")
+    if not scopes:
+        raise OptionError(
+            "draw_graph: depth needs modules; give the model, or what watch(model) saw, as params"
+        )
+    return drawing_of(
+        graph, modules(graph, scopes, {k for k, s in enumerate(scopes) if s.depth < depth})
+    )

@@ -1,9 +1,17 @@
-"""A picture as one HTML file: no network, no script; the text form is below the picture."""
+"""Pictures as one HTML file that needs no network and no server; in words below the picture."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+
+from .dot import dot_text, node_id
+from .views import View
+from .words import spoken
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -12,27 +20,88 @@ PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-body {{ font-family: Helvetica, Arial, sans-serif; margin: 1rem; background: white; color: black }}
-main {{ overflow: auto }}
-pre {{ white-space: pre-wrap }}
+{style}
 </style>
 </head>
 <body>
-<main role="img" aria-label="The graph; it is told in words below.">
-{svg}
+<header>
+<div role="toolbar" aria-label="Picture">
+<button id="back" title="Escape">close</button>
+<label>showing <select id="where">{titles}</select></label>
+<label>search <input id="search" type="search" title="/" autocomplete="off"></label>
+<button id="in" title="+">+</button>
+<button id="out" title="-">−</button>
+<button id="fit" title="0">fit</button>
+</div>
+<p id="about" aria-live="polite">{help}</p>
+<ul id="found"></ul>
+</header>
+<main>
+{views}
 </main>
 <details>
 <summary>The graph in words</summary>
 <pre>{text}</pre>
 </details>
+<script type="application/json" id="data">{data}</script>
+<script>
+{script}
+</script>
 </body>
 </html>
 """
+HELP = (
+    "A purple box opens with a click or Enter; a frame's name, Escape or the button closes it. "
+    "Wheel or + and − zoom, drag or the arrow keys move, / searches."
+)
 
 
-def page(svg: str, text: str) -> str:
-    """The page around an `<svg>` element and the text form of the same picture."""
-    return PAGE.format(title=escape(text.partition("\n")[0]), svg=svg, text=escape(text))
+@dataclass(slots=True)
+class Page:
+    """A view made ready for the page: DOT, words for every box, what opens, where one goes back."""
+
+    dot: str
+    title: str
+    parent: int | None
+    opens: dict[str, int]
+    spoken: dict[str, str]
+
+    @classmethod
+    def of(cls, view: View) -> Page:
+        """The view's picture in DOT, and its words."""
+        return cls(
+            dot_text(view.picture),
+            view.title,
+            view.parent,
+            {node_id(key): to for key, to in view.opens.items()},
+            {node_id(key): spoken(view.picture, key) for key in view.picture.records},
+        )
+
+
+def page(pages: Sequence[Page], drawn: Sequence[str], text: str) -> str:
+    """One HTML file for all views: no network, no server."""
+    sections = []
+    for k, one in enumerate(drawn):
+        named = re.sub(r'\bid="', f'id="v{k}-', one)
+        hidden = " hidden" if k else ""
+        sections.append(f'<section class="view" id="view-{k}"{hidden}>{named}</section>')
+    data = json.dumps(
+        [
+            {"title": p.title, "parent": p.parent, "opens": p.opens, "spoken": p.spoken}
+            for p in pages
+        ],
+        ensure_ascii=False,
+    )
+    return PAGE.format(
+        title=escape(text.partition("\n")[0]),
+        help=HELP,
+        titles="".join(f"<option>{escape(p.title)}</option>" for p in pages),
+        views="\n".join(sections),
+        text=escape(text),
+        data=data.replace("<", "\\u003c"),
+        style=asset("graph.css"),
+        script=asset("graph.js"),
+    )
 
 
 STEPS = """<!DOCTYPE html>

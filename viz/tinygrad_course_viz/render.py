@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 FORMATS = ("svg", "png", "pdf")
@@ -37,12 +39,34 @@ def render(dot: str, form: str = "svg", seconds: float = SECONDS) -> bytes:
     return _by_program("pygraphviz", [sys.executable, "-c", _DRAW, form], dot, seconds)
 
 
+def svg(dot: str) -> str:
+    """The picture as an `<svg>` element."""
+    return svgs([dot])[0]
+
+
+def svgs(dots: Sequence[str]) -> list[str]:
+    """Several pictures as `<svg>` elements, by one process.
+
+    Raises:
+        RenderError: as `render`.
+    """
+    if not dots:
+        return []
+    drawn = render("\n".join(dots), "svg").decode()
+    found = re.findall(r"<svg.*?</svg>", drawn, re.DOTALL)
+    if len(found) != len(dots):
+        raise RenderError(f"Graphviz drew {len(found)} of {len(dots)} pictures")
+    return found
+
+
 # In a process of its own: the library cannot be stopped, and talks to the terminal.
 _DRAW = """
 import sys, warnings, pygraphviz
 warnings.simplefilter("ignore")
-graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
-sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
+for text in sys.stdin.buffer.read().decode().split("\\ndigraph "):
+    text = text if text.startswith("digraph ") else "digraph " + text
+    graph = pygraphviz.AGraph(string=text)
+    sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
 """
 
 

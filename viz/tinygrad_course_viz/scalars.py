@@ -7,14 +7,13 @@ nothing here knows what a matrix product or a softmax is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_course import Scalar, autograd
 from tinygrad_course.errors import OptionError
-from tinygrad_course.graph import SCALAR, Value
+from tinygrad_course.graph import SCALAR
 from tinygrad_course.primitive import Primitive
 
 from .walk import Graph
@@ -23,22 +22,9 @@ NUMBERS = 40  # of an operation with more numbers in it the scalar graph is not 
 REFUSALS = (TypeError, ValueError, AttributeError, KeyError, NotImplementedError)
 
 
-def known_arrays(graph: Graph, known: Iterable[Value]) -> dict[int, Any]:
+def known_arrays(graph: Graph) -> dict[int, Any]:
     """The arrays of a small graph's nodes, as far as they can be had: given, saved or computed."""
-    arrays: dict[int, Any] = {}
-    for value in known:
-        i = graph.number.get(value.node) if value.node is not None else None
-        if i is not None and value.node is not None and value.node.kind is not SCALAR:
-            arrays[i] = value._data
-    for i in range(len(graph)):
-        node, saved = graph.node(i), graph.node(i).saved
-        if node.prim is None or node.kind is SCALAR or not isinstance(node.prim, Primitive):
-            continue
-        if saved and isinstance(saved[0], np.ndarray):
-            arrays.setdefault(i, saved[0])
-        for p, array in zip(graph.parents[i], (saved or ())[1:], strict=False):
-            if p is not None and isinstance(array, np.ndarray):
-                arrays.setdefault(p, array)
+    arrays = dict(graph.arrays)
     for i in range(len(graph)):
         operands = operand_arrays(graph, i, arrays)
         if i not in arrays and operands is not None:

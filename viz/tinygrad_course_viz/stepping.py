@@ -18,9 +18,9 @@ from .backward import Move, Step, replay
 from .collapse import Picture, picture
 from .dot import FONT, KINDS, edge_id, escaped, node_id, quoted
 from .page import STEPS, asset
-from .render import render, write
+from .render import svg, svgs, write
 from .scalars import expanded, known_arrays
-from .walk import Graph, ends_of, names_of, read
+from .walk import Graph, ends_of, read
 from .words import kind, measure, number, printable, title
 
 BUDGET = 60  # boxes: a longer pass is not followed by eye
@@ -51,11 +51,10 @@ class BackwardDrawing:
         Raises:
             RenderError: no Graphviz was found, or it failed.
         """
-        svg = _svg(self.dot)
-        zooms = {key: _svg(dot) for key, dot in self._zooms.items()}
+        zooms = dict(zip(self._zooms, svgs(list(self._zooms.values())), strict=True))
         data = json.dumps({"states": self._states, "words": self._words}, ensure_ascii=False)
         return STEPS.format(
-            svg=_numbered(svg, {}),
+            svg=_numbered(_svg(self.dot), {}),
             text=escape(self.text),
             count=self.steps,
             data=data.replace("<", "\\u003c"),
@@ -73,9 +72,9 @@ class BackwardDrawing:
         Raises:
             RenderError: no Graphviz was found, or it failed.
         """
-        svg = _svg(self.dot)
+        base = _svg(self.dot)
         for state, words in zip(self._states, self._words, strict=True):
-            yield _coloured(_numbered(svg, state["texts"]), state, words)
+            yield _coloured(_numbered(base, state["texts"]), state, words)
 
     def save(self, path: str | Path) -> Path:
         """Write the page (.html) or the words (.txt), and return the path.
@@ -142,7 +141,7 @@ def draw_backward(outputs: Any, params: Any = None, *, gradient: Any = None) -> 
     ends = [value for _, value in ends_of(outputs)]
     start = {graph.number[_node(v)]: _seed(v, gradient) for v in ends}
     steps = replay(graph, start)
-    arrays = known_arrays(graph, [*(v for _, v in names_of(params)), *ends])
+    arrays = known_arrays(graph)
     complete = {step.node: step.gradient for step in steps}
     states = list(_states(start, steps))
     room: dict[str, int] = {}
@@ -182,7 +181,7 @@ def draw_scalars(output: Any, params: Any = None) -> Any:
     graph = read(output, params)
     if len(ends_of(output)) != 1:
         raise OptionError("draw_scalars: give one Tensor")
-    arrays = known_arrays(graph, [*(v for _, v in names_of(params)), output])
+    arrays = known_arrays(graph)
     return draw_graph(*expanded(graph, len(graph) - 1, arrays))
 
 
@@ -310,8 +309,7 @@ def _dot(drawn: Picture, room: dict[str, int]) -> str:
 
 
 def _svg(dot: str) -> str:
-    drawn = render(dot, "svg").decode()
-    return _NODE.sub(_centred, drawn[drawn.index("<svg") :])
+    return _NODE.sub(_centred, svg(dot))
 
 
 _NODE = re.compile(r'<g id="n\d+" class="node">.*?</g>(?=\s*(?:<!--|</g>))', re.DOTALL)
@@ -327,16 +325,16 @@ def _centred(node: re.Match[str]) -> str:
     return re.sub(r'text-anchor="start" x="[^"]+"([^>]*>«)', rf"{middle}\1", node[0])
 
 
-def _numbered(svg: str, texts: dict[str, str]) -> str:
+def _numbered(drawn: str, texts: dict[str, str]) -> str:
     """The marks «g3» made into elements with that id, holding the text of the state."""
     return re.sub(
         "«([a-z0-9_]+)»[\u2007\u00a0 ]*",
         lambda m: f'<tspan id="{m[1]}">{escape(texts.get(m[1], ""))}</tspan>',
-        svg,
+        drawn,
     )
 
 
-def _coloured(svg: str, state: dict[str, Any], words: str) -> str:
+def _coloured(drawn: str, state: dict[str, Any], words: str) -> str:
     """The state's colours as a style sheet inside the SVG, and its words as the title."""
     rules = [
         f"#{n} polygon, #{n} path {{ stroke: #0072b2; stroke-width: 2 }}" for n in state["done"]
@@ -347,5 +345,5 @@ def _coloured(svg: str, state: dict[str, Any], words: str) -> str:
         )
     rules += [f"#{e} path {{ stroke: #d55e00; stroke-width: 3 }}" for e in state["edges"]]
     head = f"<title>{escape(words)}</title><style>{' '.join(rules)}</style>"
-    end = svg.index(">") + 1
-    return svg[:end] + head + svg[end:]
+    end = drawn.index(">") + 1
+    return drawn[:end] + head + drawn[end:]

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tinygrad_course.errors import GradientError
 from tinygrad_course.graph import SCALAR, Node, Value, nodes
 from tinygrad_course.primitive import Primitive
@@ -48,6 +50,7 @@ class Record:
     name: str = ""
     module: str = ""
     output: str = ""
+    stats: str = ""
 
     def settings(self) -> str:
         """The static parameters in a short line: `stride=2, padding=0`."""
@@ -77,6 +80,8 @@ class Graph:
         self.outputs: dict[int, str] = {}
         self.names: dict[int, str] = {}
         self.classes: dict[str, str] = {}
+        self.paths: dict[int, str] = {}
+        self.arrays: dict[int, Any] = {}
         self.values: list[float | None] = []
         self.nbytes = sum(_nbytes(n) for n in self._nodes if n.kind is not SCALAR)
         self.freed = any(n.saved is None for n in self._nodes if n.prim is not None)
@@ -98,20 +103,46 @@ class Graph:
         record = _record(self._nodes[i], self.parents[i])
         record.output, record.name = self.outputs.get(i, ""), self.names.get(i, "")
         record.module = self._module(i)
+        record.stats = spread(self.arrays.get(i))
         if record.scalar:
             record.value = self.values[i]
             if record.op:
                 _fill_numbers(self._nodes[i], record, self.values)
         return record
 
+    def fill_paths(self) -> None:
+        """An operation on `features.3.weight` belongs to the module `features.3`.
+
+        So does one on what was made of that parameter alone: the bias that a layer reshapes first.
+        """
+        of_parameters: dict[int, str] = {}  # leaves with a name, and what is made of them alone
+        for i, parents in enumerate(self.parents):
+            if not self.ops[i]:
+                of_parameters[i] = self.names.get(i, "").rpartition(".")[0]
+                continue
+            given = [of_parameters.get(p) for p in parents if p is not None]
+            found = {path for path in given if path}
+            if len(found) == 1:
+                self.paths[i] = found.pop()
+                if all(given) and None not in parents:
+                    of_parameters[i] = self.paths[i]
+
     def _module(self, i: int) -> str:
-        """An operation on `features.3.weight` belongs to the module `features.3`."""
-        names = {
-            self.names.get(p, "") for p in self.parents[i] if p is not None and not self.ops[p]
-        }
-        paths = {name.rpartition(".")[0] for name in names if name}
-        path = paths.pop() if len(paths) == 1 else ""
+        path = self.paths.get(i, "")
         return f"{path} {self.classes.get(path, '')}".strip() if path else ""
+
+    def fill_arrays(self, known: Iterable[Value]) -> None:
+        """The arrays of Tensors that are at hand: those given, and what nodes saved."""
+        for value in known:
+            i = self.number.get(_node(value))
+            if i is not None and isinstance(value._data, np.ndarray):
+                self.arrays[i] = value._data
+        for i, node in enumerate(self._nodes):
+            if node.kind is SCALAR or not node.saved or not isinstance(node.prim, Primitive):
+                continue
+            for place, array in zip((i, *self.parents[i]), node.saved, strict=False):
+                if place is not None and isinstance(array, np.ndarray):
+                    self.arrays.setdefault(place, array)
 
     def fill_values(self, known: Iterable[Value]) -> None:
         """Find the values of Scalars, as far as they can be had.
@@ -166,7 +197,10 @@ def read(outputs: Any, params: Any = None) -> Graph:
     for name, value in given.items():
         if _node(value) in graph.number:
             graph.names.setdefault(graph.number[_node(value)], name)
-    graph.fill_values([*given.values(), *(value for _, value in ends)])
+    known = [*given.values(), *(value for _, value in ends)]
+    graph.fill_paths()
+    graph.fill_values(known)
+    graph.fill_arrays(known)
     return graph
 
 
@@ -354,6 +388,19 @@ def _slopes(node: Node, saved: tuple[Any, ...]) -> tuple[float | None, ...]:
         )
     except ArithmeticError:
         return ()  # at a pole: no number to show
+
+
+def spread(array: Any) -> str:
+    """The range of an array's numbers in words; empty if it is not known or very large."""
+    if array is None or not 0 < array.size <= 1_000_000 or array.dtype.kind not in "fiu":
+        return ""
+    finite = array[np.isfinite(array)]
+    wrong = array.size - finite.size
+    said = [f"{wrong:,} not finite"] if wrong else []
+    if finite.size:
+        ends = (finite.min(), finite.mean(dtype=np.float64), finite.max())
+        said.append("min {:.4g}, mean {:.4g}, max {:.4g}".format(*map(float, ends)))
+    return "; ".join(said)
 
 
 def _once(name: str, value: Any) -> Any:

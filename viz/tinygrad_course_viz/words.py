@@ -31,7 +31,7 @@ def title(picture: Picture, key: int) -> str:
     """The box's headline: the operation, or the name of the leaf."""
     record = picture.records[key]
     if key in picture.members:
-        return _count(picture.members[key][0], "node")
+        return shortened(picture.called.get(key, "")) or _count(picture.members[key][0], "node")
     if record.op:
         return f"{shortened(record.name)} = {record.op}" if record.name else record.op
     return shortened(record.name) or "leaf"
@@ -53,7 +53,8 @@ def details(picture: Picture, key: int) -> list[str]:
     """The box's further lines."""
     record = picture.records[key]
     if key in picture.members:
-        what = picture.members[key][1]
+        count, what = picture.members[key]
+        what = f"{_count(count, 'node')}: {what}" if key in picture.called else what
         last = [] if record.scalar else [f"last: {measure(record)}"]
         return [line for line in (printable(what), *last, shortened(record.output)) if line]
     lines = [_settings(record)]
@@ -66,6 +67,13 @@ def details(picture: Picture, key: int) -> list[str]:
     if any(link.loop and link.source == key for link in picture.links):
         lines.append(f"#{key}, to the next copy")
     return [line for line in (*lines, shortened(record.output)) if line]
+
+
+def spoken(picture: Picture, key: int) -> str:
+    """All that is known of a box, in a line: for the panel beside the picture and for search."""
+    record = picture.records[key]
+    parts = [f"#{key} {title(picture, key)}", *details(picture, key)]
+    return "; ".join([*parts, record.stats] if record.stats else parts)
 
 
 def _settings(record: Record) -> str:
