@@ -305,7 +305,7 @@ warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_cou
 
 _ROOMS = (
     "data", "distributions", "files", "func", "linalg", "nn", "optim", "testing", "training",
-    "utils",
+    "tuning", "utils",
 )  # fmt: skip
 _FROM_FILES = ("load", "save")
 
@@ -587,6 +587,7 @@ __all__ = [
     "triu",
     "true_divide",
     "trunc",
+    "tuning",
     "uint8",
     "unbind",
     "unflatten",
