@@ -387,7 +387,7 @@ def bind_tensor_operators(face: Any) -> None:
 def _tensor_binary(prim: Primitive, face: Any) -> Method:
     forward, new = prim.forward, object.__new__
     _, left_only, right_only, both = [prim.keeps[mask] for mask in range(4)]
-    reads, any_kind = any(both), not prim.floating
+    reads, any_kind = any(both), prim in (ops.add, ops.mul)  # the others refuse some dtypes
 
     def method(self: Any, other: Any) -> Any:
         left, kind = self._node, self._kind

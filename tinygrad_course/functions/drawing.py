@@ -175,4 +175,4 @@ def _filled(self: Any, size: Any, value: Any, dtype: Any, device: Any, requires_
 
 def _made(self: Any, array: Any, device: Any, requires_grad: bool) -> Any:
     out = wrap(self._face, devices.place(array, device), None)
-    return out.requires_grad_() if requires_grad else out  # type: ignore[attr-defined]
+    return out.requires_grad_() if requires_grad else out

@@ -7,8 +7,7 @@ from typing import Any
 
 from tinygrad_course.errors import DtypeError, OptionError
 from tinygrad_course.ops import elementwise as rows
-from tinygrad_course.ops.reduce import Dim, mean, std, sum, var, vector_norm
-from tinygrad_course.ops.shape import cast
+from tinygrad_course.ops.reduce import Dim, in_dtype, mean, std, sum, var, vector_norm
 
 
 def nansum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
@@ -82,7 +81,7 @@ def norm(
         raise OptionError(
             f"norm: p is {p!r}; use a number or 'fro' (linalg.matrix_norm has matrices' norms)"
         )
-    input = input if dtype is None else cast(input, dtype=dtype, source=input.dtype)
+    input = input if dtype is None else in_dtype(input, dtype)
     return vector_norm(input, p, dim, keepdim)
 
 

@@ -298,7 +298,7 @@ def _smaller(x: float, y: float) -> float:
     return x if x <= y or x != x else y
 
 
-def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     """x kept between min and max: numbers, or values that broadcast; None is no bound.
 
     The gradient is 1 inside and at the bounds, 0 outside.
@@ -309,18 +309,18 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
     if min is None and max is None:
         raise OptionError("clamp: at least one of min and max must be given")
     if min is None:
-        return clamp_max(x, max)
-    return clamp_min(x, min) if max is None else clamp_between(x, min, max)
+        return clamp_max(input, max)
+    return clamp_min(input, min) if max is None else clamp_between(input, min, max)
 
 
 clip = clamp
 
 
 def nan_to_num(
-    x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+    input: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Any:
     """x with numbers in the place of NaN, ∞ and −∞ (the largest and the smallest, unless given)."""
-    return nan_to_num_with(x, nan=nan, posinf=posinf, neginf=neginf)
+    return nan_to_num_with(input, nan=nan, posinf=posinf, neginf=neginf)
 
 
 # --- tests ----------------------------------------------------------------------------------------

@@ -278,6 +278,8 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
         raise ShapeError(
             f"linear: the bias has shape {tuple(bias.shape)}, expected ({weight.shape[0]},)"
         )
+    if x.dtype != weight.dtype:
+        need_products("linear", x, weight)
     flat = x if x.ndim == 2 else reshape_(x, (-1, x.shape[-1]) if x.ndim != 1 else (1, -1))
     out = linear_rows(flat, weight) if bias is None else linear_rows(flat, weight, bias)
     return out if x.ndim == 2 else owned(reshape_(out, (*x.shape[:-1], weight.shape[0])))

@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_course.arrays import get_default_dtype
+from tinygrad_course.arrays import checked_dtype, get_default_dtype
 from tinygrad_course.errors import DtypeError, ShapeError
 from tinygrad_course.primitive import Primitive
 
 from .elementwise import abs, exp, isnan, maximum, minimum, pow, sign, square, where
 from .index import take_along_dim
-from .shape import broadcast_to, cast, normal_dim, normal_dims, reshape, reshape_
+from .shape import (
+    broadcast_to, cast, clone, normal_dim, normal_dims, owned, reshape, reshape_,
+)  # fmt: skip
 
 Dim = int | Sequence[int] | None
 
@@ -164,26 +166,26 @@ def _dropped(out: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
     if keepdim or not out.shape:
         return out
     shape = tuple(n for i, n in enumerate(out.shape) if i not in dims)
-    return reshape(out, shape=shape, source=tuple(out.shape))
+    return owned(reshape(out, shape=shape, source=tuple(out.shape)))
 
 
-def sum(x: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def sum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Σ x over one, several or all dimensions; integers and bools add up to int64.
 
     >>> import tinygrad_course as tc
     >>> tc.tensor([[1.0, 2.0], [3.0, 4.0]]).sum(0).tolist()
     [4.0, 6.0]
     """
-    x = x if dtype is None else _as(x, dtype)
-    dims = normal_dims(None if dim == () else dim, x.ndim)
-    return sum_over(x, dim=dims, keepdim=keepdim, source=x.shape)
+    input = input if dtype is None else in_dtype(input, dtype)
+    dims = normal_dims(None if dim == () else dim, input.ndim)
+    return sum_over(input, dim=dims, keepdim=keepdim, source=input.shape)
 
 
-def _as(x: Any, dtype: Any) -> Any:
+def in_dtype(x: Any, dtype: Any) -> Any:
     """x in a dtype; itself if it has that."""
     if x.dtype == dtype:
         return x
-    return cast(x, dtype=np.dtype(dtype), source=x.dtype)
+    return cast(x, dtype=checked_dtype(dtype), source=x.dtype)
 
 
 def _need_floating(name: str, x: Any) -> None:
@@ -191,36 +193,37 @@ def _need_floating(name: str, x: Any) -> None:
         raise DtypeError(f"{name}: needs a floating dtype, got {x.dtype}; try x.float().{name}()")
 
 
-def mean(x: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Σ x / n over one, several or all dimensions.
 
     Raises:
-        DtypeError: x holds integers or bools.
+        DtypeError: input holds integers or bools.
     """
-    x = x if dtype is None else _as(x, dtype)
-    _need_floating("mean", x)
-    if x.dtype.char == "e":  # the sum may be too large for it, and the mean not
-        return _as(mean(_as(x, np.float32), dim, keepdim), x.dtype)
-    total = sum(x, dim, keepdim)
-    return total / (math.prod(x.shape) / math.prod(total.shape) if math.prod(total.shape) else 1)
+    input = input if dtype is None else in_dtype(input, dtype)
+    _need_floating("mean", input)
+    if input.dtype.char == "e":  # the sum may be too large for it, and the mean not
+        return in_dtype(mean(in_dtype(input, np.float32), dim, keepdim), input.dtype)
+    total = sum(input, dim, keepdim)
+    kept = math.prod(total.shape)
+    return total / (math.prod(input.shape) / kept if kept else 1)
 
 
 def var(
-    x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *,
+    input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *,
     correction: float | None = None,
 ) -> Any:
     """Σ (x − mean)² / (n − correction): the variance, Bessel-corrected by default."""
-    away, rest, dims = _spread_of("var", x, dim, unbiased, correction)
-    return _as(sum(square(away), dims, keepdim) / rest, x.dtype)
+    away, rest, dims = _spread_of("var", input, dim, unbiased, correction)
+    return in_dtype(sum(square(away), dims, keepdim) / rest, input.dtype)
 
 
 def std(
-    x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *,
+    input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *,
     correction: float | None = None,
 ) -> Any:
     """√var: the standard deviation; where it is 0, so is its gradient."""
-    away, rest, dims = _spread_of("std", x, dim, unbiased, correction)
-    return _as(vector_norm(away, 2, dims, keepdim) / math.sqrt(rest), x.dtype)
+    away, rest, dims = _spread_of("std", input, dim, unbiased, correction)
+    return in_dtype(vector_norm(away, 2, dims, keepdim) / math.sqrt(rest), input.dtype)
 
 
 def _spread_of(name: str, x: Any, dim: Any, unbiased: bool, correction: float | None) -> Any:
@@ -229,24 +232,24 @@ def _spread_of(name: str, x: Any, dim: Any, unbiased: bool, correction: float | 
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     dims = normal_dims(None if dim == () else dim, x.ndim)
-    x = _as(x, np.float32) if x.dtype.char == "e" else x
+    x = in_dtype(x, np.float32) if x.dtype.char == "e" else x
     n = math.prod([x.shape[d] for d in dims])
     rest = n - (int(unbiased) if correction is None else correction)
     return x - mean(x, dims, True), float(rest if rest > 0 else 0), dims
 
 
-def amax(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+def amax(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """The largest value; tied elements share the gradient evenly."""
-    dims = normal_dims(None if dim == () else dim, x.ndim)
-    _need_elements("amax", x, dims)
-    return _dropped(amax_kept(x, dim=dims), dims, keepdim)
+    dims = normal_dims(None if dim == () else dim, input.ndim)
+    _need_elements("amax", input, dims)
+    return _dropped(amax_kept(input, dim=dims), dims, keepdim)
 
 
-def amin(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+def amin(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """The smallest value; tied elements share the gradient evenly."""
-    dims = normal_dims(None if dim == () else dim, x.ndim)
-    _need_elements("amin", x, dims)
-    return _dropped(amin_kept(x, dim=dims), dims, keepdim)
+    dims = normal_dims(None if dim == () else dim, input.ndim)
+    _need_elements("amin", input, dims)
+    return _dropped(amin_kept(input, dim=dims), dims, keepdim)
 
 
 def _need_elements(name: str, x: Any, dims: tuple[int, ...]) -> None:
@@ -270,14 +273,14 @@ def _arg(x: Any, dim: int | None, which: str) -> Any:
     return np.asarray(found, dtype=np.int64)
 
 
-def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The index of the largest value (the first of equals), as int64; over all if dim is None."""
-    return _arg_index(argmax_at, x, dim, keepdim)
+    return _arg_index(argmax_at, input, dim, keepdim)
 
 
-def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The index of the smallest value (the first of equals), as int64; over all if dim is None."""
-    return _arg_index(argmin_at, x, dim, keepdim)
+    return _arg_index(argmin_at, input, dim, keepdim)
 
 
 def _arg_index(row: Primitive, x: Any, dim: int | None, keepdim: bool) -> Any:
@@ -299,20 +302,20 @@ class Found(NamedTuple):
     indices: Any
 
 
-def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest value of all; with `dim` an int, `(values, indices)` along it.
 
     With a second Tensor in place of `dim`, the larger of both, element by element.
     """
-    return _extremum(x, dim, keepdim, max_of_all, argmax, maximum)
+    return _extremum(input, dim, keepdim, max_of_all, argmax, maximum)
 
 
-def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest value of all; with `dim` an int, `(values, indices)` along it.
 
     With a second Tensor in place of `dim`, the smaller of both, element by element.
     """
-    return _extremum(x, dim, keepdim, min_of_all, argmin, minimum)
+    return _extremum(input, dim, keepdim, min_of_all, argmin, minimum)
 
 
 def _extremum(x: Any, dim: Any, keepdim: bool, whole: Any, where_is: Any, pair: Primitive) -> Any:
@@ -322,46 +325,46 @@ def _extremum(x: Any, dim: Any, keepdim: bool, whole: Any, where_is: Any, pair: 
     if not isinstance(dim, int):
         return pair(x, dim)
     if x.ndim == 0:
-        return Found(x, where_is(x))
+        return Found(clone(x), where_is(x))
     indices = where_is(x, dim, keepdim=True)
     values = take_along_dim(x, indices, dim)
     dims = (normal_dim(dim, x.ndim),)
     return Found(_dropped(values, dims, keepdim), _dropped(indices, dims, keepdim))
 
 
-def logsumexp(x: Any, dim: int | Sequence[int], keepdim: bool = False) -> Any:
+def logsumexp(input: Any, dim: int | Sequence[int], keepdim: bool = False) -> Any:
     """ln Σ eˣ along dimensions, without overflow; integers become the default dtype first."""
-    x = x if x.dtype.kind == "f" else _as(x, get_default_dtype())
-    dims = normal_dims(dim, x.ndim)
-    return _dropped(logsumexp_kept(x, dim=dims), dims, keepdim)
+    input = input if input.dtype.kind == "f" else in_dtype(input, get_default_dtype())
+    dims = normal_dims(dim, input.ndim)
+    return _dropped(logsumexp_kept(input, dim=dims), dims, keepdim)
 
 
-def softmax(x: Any, dim: int, *, dtype: Any = None) -> Any:
+def softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """eˣ / Σ eˣ along a dimension: positive numbers that add up to 1."""
-    x = x if dtype is None else _as(x, dtype)
-    _need_floating("softmax", x)
-    return softmax_at(x, dim=normal_dim(dim, x.ndim) if x.ndim else ())
+    input = input if dtype is None else in_dtype(input, dtype)
+    _need_floating("softmax", input)
+    return softmax_at(input, dim=normal_dim(dim, input.ndim) if input.ndim else ())
 
 
-def log_softmax(x: Any, dim: int, *, dtype: Any = None) -> Any:
+def log_softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """x − ln Σ eˣ along a dimension: the logarithm of `softmax`, without overflow."""
-    x = x if dtype is None else _as(x, dtype)
-    _need_floating("log_softmax", x)
-    return log_softmax_at(x, dim=normal_dim(dim, x.ndim) if x.ndim else ())
+    input = input if dtype is None else in_dtype(input, dtype)
+    _need_floating("log_softmax", input)
+    return log_softmax_at(input, dim=normal_dim(dim, input.ndim) if input.ndim else ())
 
 
-def all(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+def all(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Whether every element is true (not zero)."""
-    return _truth(all_of(x, dim=normal_dims(dim, x.ndim), keepdim=keepdim), x)
+    return _truth(all_of(input, dim=normal_dims(dim, input.ndim), keepdim=keepdim), input)
 
 
-def any(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+def any(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Whether some element is true (not zero)."""
-    return _truth(any_of(x, dim=normal_dims(dim, x.ndim), keepdim=keepdim), x)
+    return _truth(any_of(input, dim=normal_dims(dim, input.ndim), keepdim=keepdim), input)
 
 
 def _truth(out: Any, x: Any) -> Any:
-    return _as(out, x.dtype) if x.dtype == np.uint8 else out
+    return in_dtype(out, x.dtype) if x.dtype == np.uint8 else out
 
 
 def vector_norm(x: Any, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Any:

@@ -14,8 +14,8 @@ from tinygrad_course.primitive import Primitive
 
 from .elementwise import exp, where
 from .index import take_along_dim
-from .reduce import Found, _as, _dropped, _need_floating, _sum_dtype, in_single
-from .shape import normal_dim, pad, reshape_
+from .reduce import Found, _dropped, _need_floating, _sum_dtype, in_dtype, in_single
+from .shape import clone, normal_dim, owned, pad, reshape_
 
 # --- rows: `reverse` goes from the end to the start -----------------------------------------------
 
@@ -63,7 +63,7 @@ def _run(ufunc: Any, x: Any, dim: int, reverse: bool) -> Any:
 
 def _before(x: Any, dim: int, reverse: bool, first: float = 0.0) -> Any:
     """At every place the element before it; after it, if reversed."""
-    one = (-1, 1) if reverse else (1, -1)
+    one = (0, 0) if not x.shape[dim] else (-1, 1) if reverse else (1, -1)
     widths = [one if i == dim else (0, 0) for i in range(x.ndim)]
     return pad(x, widths=widths, value=first)
 
@@ -105,19 +105,19 @@ def _running_index(x: Any, dim: int, ufunc: Any) -> Any:
 # --- derived --------------------------------------------------------------------------------------
 
 
-def cumsum(x: Any, dim: int, *, dtype: Any = None) -> Any:
+def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running sums along a dimension."""
-    return _scanned(cumsum_at, x, dim, dtype)
+    return _scanned(cumsum_at, input, dim, dtype)
 
 
-def cumprod(x: Any, dim: int, *, dtype: Any = None) -> Any:
+def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running products along a dimension; the gradient is right where some elements are 0."""
-    return _scanned(cumprod_at, x, dim, dtype)
+    return _scanned(cumprod_at, input, dim, dtype)
 
 
 def _scanned(row: Primitive, x: Any, dim: int, dtype: Any) -> Any:
     dim = normal_dim(dim, x.ndim)
-    x = x if dtype is None else _as(x, dtype)
+    x = x if dtype is None else in_dtype(x, dtype)
     return _like(row(_line(x), dim=dim, reverse=False), x)
 
 
@@ -126,10 +126,10 @@ def _line(x: Any) -> Any:
 
 
 def _like(out: Any, x: Any) -> Any:
-    return out if x.ndim else reshape_(out, ())
+    return out if x.ndim else owned(reshape_(out, ()))
 
 
-def prod(x: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Π x along a dimension, or of all elements; the gradient is right where some are 0.
 
     >>> import tinygrad_course as tc
@@ -138,32 +138,32 @@ def prod(x: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = 
     >>> x.grad
     tensor([0., 6., 0.])
     """
-    x = x if dtype is None else _as(x, dtype)
-    at = 0 if dim is None else normal_dim(dim, x.ndim)
-    if dim is None or not x.ndim:
-        return _dropped(prod_at(reshape_(x, (-1,)), dim=0), (0,), False)
-    return _dropped(prod_at(x, dim=at), (at,), keepdim)
+    input = input if dtype is None else in_dtype(input, dtype)
+    at = 0 if dim is None else normal_dim(dim, input.ndim)
+    if dim is None or not input.ndim:
+        return _dropped(prod_at(reshape_(input, (-1,)), dim=0), (0,), False)
+    return _dropped(prod_at(input, dim=at), (at,), keepdim)
 
 
-def logcumsumexp(x: Any, dim: int) -> Any:
+def logcumsumexp(input: Any, dim: int) -> Any:
     """Running ln Σ eˣ along a dimension, without overflow.
 
     Raises:
-        DtypeError: x holds integers or bools.
+        DtypeError: input holds integers or bools.
     """
-    _need_floating("logcumsumexp", x)
-    at = normal_dim(dim, x.ndim)
-    return logcumsumexp_at(x, dim=at) if x.ndim else x
+    _need_floating("logcumsumexp", input)
+    at = normal_dim(dim, input.ndim)
+    return logcumsumexp_at(input, dim=at) if input.ndim else clone(input)
 
 
-def cummax(x: Any, dim: int) -> Any:
+def cummax(input: Any, dim: int) -> Any:
     """The largest so far along a dimension, and where it is (the last of equals)."""
-    return _running(x, dim, np.maximum)
+    return _running(input, dim, np.maximum)
 
 
-def cummin(x: Any, dim: int) -> Any:
+def cummin(input: Any, dim: int) -> Any:
     """The smallest so far along a dimension, and where it is (the last of equals)."""
-    return _running(x, dim, np.minimum)
+    return _running(input, dim, np.minimum)
 
 
 def _running(x: Any, dim: int, ufunc: Any) -> Found:
