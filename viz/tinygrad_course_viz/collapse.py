@@ -15,12 +15,13 @@ least to the one that always fits, and the first that fits the budget is drawn:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from .overlays import Reading, together
 from .scopes import Scope
 from .walk import Graph, Record
 
@@ -112,6 +113,17 @@ class Picture:
     frames: list[Frame] = field(default_factory=list)
     called: dict[int, str] = field(default_factory=dict)
     runs: dict[int, Sequence[int]] = field(default_factory=dict)
+    overlay: str = ""
+    readings: dict[int, Reading] = field(default_factory=dict)
+
+    def lay(self, overlay: str, readings: Mapping[int, Reading]) -> None:
+        """Lay a measure over the boxes."""
+        self.overlay = overlay
+        for key in self.records:
+            inside = [readings[i] for i in self.runs.get(key, (key,)) if i in readings]
+            reading = together(overlay, inside)
+            if reading is not None:
+                self.readings[key] = reading
 
     @property
     def hidden(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .collapse import Link, Picture
+from .overlays import MEANING, TINTS, WRONG, bounds, tint
 from .words import (
     details,
     kind,
@@ -82,12 +83,19 @@ def _block(picture: Picture, at: int) -> Iterator[str]:
 
 def _node(picture: Picture, key: int) -> str:
     fill, line, style, _ = KINDS[kind(picture, key)]
+    outline = ""
+    if picture.overlay:
+        fill = "#ffffff"
+    if reading := picture.readings.get(key):
+        sizes = [r.size for r in picture.readings.values() if r.finite]
+        fill = tint(reading.size, sizes) if reading.finite else WRONG
+        outline = "" if reading.finite else f" penwidth={5 if reading.first else 2}"
     lines = [f"<B>{escaped(title(picture, key))}</B>"]
     lines += [f'<FONT POINT-SIZE="10">{escaped(text)}</FONT>' for text in details(picture, key)]
     spoken = "; ".join((f"#{key} {title(picture, key)}", *details(picture, key)))
     return (
         f'  n{key} [id="{node_id(key)}" label=<{"<BR/>".join(lines)}> style="{style}" '
-        f'fillcolor="{fill}" color="{line}" tooltip={quoted(spoken)}]'
+        f'fillcolor="{fill}" color="{line}"{outline} tooltip={quoted(spoken)}]'
     )
 
 
@@ -113,12 +121,27 @@ def _legend(picture: Picture) -> str:
     rows += [
         f'<TD ALIGN="LEFT" BGCOLOR="{fill}" COLOR="{line}" BORDER="1">{escaped(meaning)}</TD>'
         for name, (fill, line, _, meaning) in KINDS.items()
-        if name in present
+        if name in present and not picture.overlay
     ]
+    rows += _scale(picture)
     signs = (*_signs(picture), *notes(picture))
     rows += [f'<TD ALIGN="LEFT">{escaped(text)}</TD>' for text in signs]
     cells = "".join(f"<TR>{row}</TR>" for row in rows)
     return f'<TABLE BORDER="0" CELLSPACING="2" CELLPADDING="2">{cells}</TABLE>'
+
+
+def _scale(picture: Picture) -> Iterator[str]:
+    """What the tints of an overlay mean."""
+    if not picture.overlay:
+        return
+    yield f'<TD ALIGN="LEFT"><B>{escaped(MEANING[picture.overlay])}</B></TD>'
+    edges = bounds(r.size for r in picture.readings.values() if r.finite)
+    for low, high, colour in zip(edges, edges[1:], TINTS, strict=False):
+        said = f"{low:.3g} to {high:.3g}"
+        yield f'<TD ALIGN="LEFT" BGCOLOR="{colour}" BORDER="1">{said}</TD>'
+    if any(not r.finite for r in picture.readings.values()):
+        said = "infinity or NaN; the thickest outline is the first"
+        yield f'<TD ALIGN="LEFT" BGCOLOR="{WRONG}" BORDER="1">{said}</TD>'
 
 
 def _signs(picture: Picture) -> Iterator[str]:

@@ -9,12 +9,13 @@ from typing import Any
 from tinygrad_course.errors import OptionError
 
 from .collapse import Picture, drawing_of, modules, picture
+from .overlays import measured, seeds
 from .page import Page, page
 from .render import FORMATS, RenderError, render, svg, svgs, write
 from .scopes import Scope, scopes_of
 from .text import plain_text
 from .views import views_of
-from .walk import Graph, read
+from .walk import Graph, ends_of, read
 
 SUFFIXES = (*FORMATS, "html", "dot", "txt")
 
@@ -80,7 +81,12 @@ class Drawing:
 
 
 def draw_graph(
-    outputs: Any, params: Any = None, *, budget: int = 300, depth: int | None = None
+    outputs: Any,
+    params: Any = None,
+    *,
+    budget: int = 300,
+    depth: int | None = None,
+    overlay: str | None = None,
 ) -> Drawing:
     """Draw the graph behind one or several values. Nothing in it is changed.
 
@@ -91,10 +97,14 @@ def draw_graph(
             value is shown.
         budget: at most so many boxes; a larger graph is collapsed, and the picture says so.
         depth: draw modules as boxes: 0 all of them, 1 the outermost open, and so on.
+        overlay: tint the boxes by a measure, and write it in them: "gradient" (its length),
+            "ratio" (to the length of the value), "value" (range), "bytes" or "time" (of the
+            forward). What is infinite or NaN is outlined, the first of them thickest.
 
     Raises:
         GradientError: an output is a constant: nothing was recorded for it.
-        OptionError: a budget that is not a positive number, a depth without modules.
+        OptionError: a budget that is not a positive number, a depth without modules, an overlay
+            that there is not.
 
     >>> from tinygrad_course import Scalar
     >>> x, y = Scalar(3.0), Scalar(2.0)
@@ -111,7 +121,12 @@ def draw_graph(
     graph = read(outputs, params)
     scopes = scopes_of(graph, params)
     drawn = picture(graph, budget, scopes) if depth is None else _at_depth(graph, scopes, depth)
-    pages = [Page.of(view) for view in views_of(graph, scopes, drawn)]
+    views = views_of(graph, scopes, drawn)
+    if overlay is not None:
+        readings = measured(graph, overlay, seeds(graph, (value for _, value in ends_of(outputs))))
+        for view in views:
+            view.picture.lay(overlay, readings)
+    pages = [Page.of(view) for view in views]
     return Drawing(pages[0].dot, plain_text(drawn), pages)
 
 

@@ -30,7 +30,8 @@ def known_arrays(graph: Graph) -> dict[int, Any]:
         if i not in arrays and operands is not None:
             node = graph.node(i)
             try:
-                arrays[i] = np.asarray(node.prim.forward(*operands, **node.params))
+                with np.errstate(all="ignore"):
+                    arrays[i] = np.asarray(node.prim.forward(*operands, **node.params))
             except REFUSALS:
                 continue
     return arrays

@@ -110,6 +110,11 @@ class Graph:
                 _fill_numbers(self._nodes[i], record, self.values)
         return record
 
+    def bytes_of(self, i: int) -> int:
+        """The size of a node's result in memory; a view makes none."""
+        node = self._nodes[i]
+        return 0 if node.prim is not None and node.prim.view else _nbytes(node)
+
     def fill_paths(self) -> None:
         """An operation on `features.3.weight` belongs to the module `features.3`.
 

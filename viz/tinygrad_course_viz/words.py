@@ -51,6 +51,11 @@ def kind(picture: Picture, key: int) -> str:
 
 def details(picture: Picture, key: int) -> list[str]:
     """The box's further lines."""
+    reading = picture.readings.get(key)
+    return _details(picture, key) + ([reading.text] if reading and reading.text else [])
+
+
+def _details(picture: Picture, key: int) -> list[str]:
     record = picture.records[key]
     if key in picture.members:
         count, what = picture.members[key]
@@ -73,7 +78,8 @@ def spoken(picture: Picture, key: int) -> str:
     """All that is known of a box, in a line: for the panel beside the picture and for search."""
     record = picture.records[key]
     parts = [f"#{key} {title(picture, key)}", *details(picture, key)]
-    return "; ".join([*parts, record.stats] if record.stats else parts)
+    known = record.stats and picture.overlay != "value"
+    return "; ".join([*parts, record.stats] if known else parts)
 
 
 def _settings(record: Record) -> str:
