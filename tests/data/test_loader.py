@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import tinygrad_course as tc
 from tinygrad_course.data import DataLoader, Dataset, TensorDataset, default_collate
 from tinygrad_course.errors import OptionError, ShapeError
+from tinygrad_course.testing import strategies as ts
 
 
 def epochs(seed, count=3, dataset=None, **how):
@@ -59,6 +60,29 @@ def test_every_sample_once_and_the_length_is_right(n, size, shuffle, drop):
         assert len(seen) == n - n % size
     else:
         assert seen == list(range(n))
+
+
+@ts.profile(40)
+@given(n=st.integers(1, 20), size=st.integers(1, 7), drop=st.booleans(), kind=st.integers(0, 3))
+def test_batches_are_pytorchs(n, size, drop, kind):
+    torch_data = pytest.importorskip("torch.utils.data")
+    indices = [(7 * i) % n for i in range(n + 2)]
+    how = [
+        {"batch_size": size, "drop_last": drop},
+        {"batch_size": size, "drop_last": drop, "sampler": indices},
+        {"batch_sampler": [indices[:size], indices[size:] or [0]]},
+        {"batch_size": None, "sampler": indices},
+    ][kind]
+    samples = [{"x": np.full((2, 3), i, np.float32), "y": (i, f"{i}")} for i in range(n)]
+    ours, theirs = DataLoader(samples, **how), torch_data.DataLoader(samples, **how)
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        x = b["x"].numpy()
+        assert a["x"].shape == x.shape
+        assert a["x"].dtype == x.dtype
+        np.testing.assert_array_equal(a["x"].numpy(), x)
+        assert list(a["y"][1]) == list(b["y"][1])
+        assert np.asarray(a["y"][0]).tolist() == np.asarray(b["y"][0]).tolist()
 
 
 class Pair(NamedTuple):

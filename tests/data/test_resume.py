@@ -71,6 +71,9 @@ KINDS = {
     "batches": lambda: DataLoader(PAIRS, batch_sampler=BatchSampler(Lazy(), 3, True)),
     "singles": lambda: DataLoader(PAIRS, None, shuffle=True),
     "workers": lambda: DataLoader(Transformed(PAIRS, noisy), 3, shuffle=True, num_workers=2),
+    "persistent workers": lambda: DataLoader(
+        Transformed(PAIRS, noisy), 4, True, num_workers=1, persistent_workers=True
+    ),
     "lazy, workers": lambda: DataLoader(PAIRS, 2, sampler=Lazy(), num_workers=2),
 }  # fmt: skip
 
@@ -106,12 +109,23 @@ def history(make, stop=None, state=None, seed=5):
     return seen, None
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "workers" not in kind])
 @ts.profile(8)
 @given(data=st.data())
 def test_a_run_cut_in_two_is_the_whole_run(kind, data):
     whole, _ = history(KINDS[kind])
-    stop = data.draw(st.integers(1, len(whole) // 2 - 1))
+    cut_in_two(kind, whole, data.draw(st.integers(1, len(whole) // 2 - 1)))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "workers" in kind])
+def test_a_run_with_workers_cut_in_two(kind):
+    whole, _ = history(KINDS[kind])
+    batches = len(whole) // 2
+    for stop in (1, batches // 2, batches // 2 + 1, batches - 1):
+        cut_in_two(kind, whole, stop)
+
+
+def cut_in_two(kind, whole, stop):
     first, state = history(KINDS[kind], stop)
     second, _ = history(KINDS[kind], state=json.loads(json.dumps(state)), seed=77)
     assert first + second == whole

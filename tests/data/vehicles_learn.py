@@ -1,6 +1,6 @@
 """Feature learning, shown: a small CNN tells the vehicles apart, logistic regression does not.
 
-    python -m tests.data.vehicles_learn [--train 8000] [--test 2000] [--epochs 12]
+    python -m tests.data.vehicles_learn [--train 8000] [--test 2000] [--epochs 8]
 
 Both see the same scenes of 64 × 64 pixels and are measured on scenes of another seed. The last line
 says whether the claim holds: at least 95 % for the CNN, at most 70 % for logistic regression.
@@ -109,5 +109,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", type=int, default=8000)
     parser.add_argument("--test", type=int, default=2000)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=8)
     sys.exit(main(parser.parse_args()))

@@ -17,6 +17,8 @@ def default_collate(samples: list[Any]) -> Any:
     """Stack samples into a batch: Tensors, arrays and numbers into Tensors with a first dimension.
 
     Tuples, lists and dicts of these become tuples, lists and dicts of batches; text stays a list.
+    Python's floats get the default dtype, so that they fit the parameters of a model (PyTorch makes
+    float64 of them); arrays keep theirs.
 
     Raises:
         OptionError: no samples, or a sample of another type.

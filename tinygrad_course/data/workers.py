@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -107,7 +108,9 @@ class Pool:
         process = self.plan.context.Process(target=_work, args=arguments, daemon=True)
         self.workers.append((process, ours))
         try:
-            process.start()
+            with warnings.catch_warnings():  # of threads, which a forked worker does not use
+                warnings.simplefilter("ignore", DeprecationWarning)
+                process.start()
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise OptionError(
                 f"the dataset cannot be sent to a new process: {error}; define what it is made of "

@@ -33,8 +33,9 @@ class Vehicles(Dataset):
         size: height and width, 16 to 224.
         seed: of all of them.
         transform: what is done to an image (3, size, size) when it is asked for.
-        cache: keep what was drawn in memory, 12 kB a scene of 64 × 64. Drawing one takes some
-            milliseconds.
+        cache: keep what was drawn in memory, 12 kB a scene of 64 × 64. Drawing one takes 2
+            milliseconds, or 6 at 224 × 224. A loader's workers each keep what they drew, as long
+            as they live (`persistent_workers`).
 
     Attributes:
         classes: the names of the kinds.
