@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_course.arrays import promote
-from tinygrad_course.errors import OptionError, ShapeError
+from tinygrad_course.errors import OptionError, ShapeError, named
 from tinygrad_course.graph import Value
 from tinygrad_course.primitive import Primitive
 
@@ -136,9 +136,9 @@ def normal_dim(dim: int, ndim: int) -> int:
     """A dimension counted from the front; 0-d values have the dimensions 0 and -1."""
     bound = max(ndim, 1)
     if not isinstance(dim, (int, np.integer)) or isinstance(dim, bool):
-        raise ShapeError(f"dim must be an int, got {dim!r}")
+        raise ShapeError(named(f"dim must be an int, got {dim!r}"))
     if not -bound <= dim < bound:
-        raise ShapeError(f"dim {dim} is out of range: use {-bound} to {bound - 1}")
+        raise ShapeError(named(f"dim {dim} is out of range: use {-bound} to {bound - 1}"))
     return int(dim) % bound
 
 
@@ -150,7 +150,7 @@ def normal_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
         normal_dim(d, ndim) for d in ([dim] if isinstance(dim, (int, np.integer)) else dim)
     )
     if len(set(dims)) != len(dims):
-        raise ShapeError(f"dim {dim} names one dimension twice")
+        raise ShapeError(named(f"dim {dim} names one dimension twice"))
     return dims if ndim else ()
 
 
@@ -159,7 +159,7 @@ def normal_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
     if len(shape) == 1 and isinstance(shape[0], Sequence):
         shape = tuple(shape[0])
     if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in shape):
-        raise ShapeError(f"a shape is made of ints, got {shape!r}")
+        raise ShapeError(named(f"a shape is made of ints, got {shape!r}"))
     return tuple(int(n) for n in shape)
 
 
