@@ -108,10 +108,27 @@ def test_large_inputs_with_kinks() -> None:
         (lambda x: x.sqrt(), [0.0, 4.0]),
         (lambda x: x.sign(), [0.0, 4.0]),
         (lambda x: (x * 1e-3).relu(), [1e-7, -1e-7, 0.0]),
+        (lambda x: x.median(), [2.0, 2.0, 2.0, 5.0, -1.0]),
+        (lambda x: x.median() * 3 + x.sum(), [2.0, 2.0, 2.0, 5.0, -1.0]),
     ],
 )
 def test_no_false_alarm_at_kinks_and_ties(fn: Any, x: Any) -> None:
     assert gradcheck(fn, leaf(*x), max_judged=1.0)
+
+
+def test_a_tie_that_no_single_number_shows_must_still_add_up() -> None:
+    def backward(g: Any, x: Any, out: Any, share: float) -> Any:
+        return g * (x == out).double() * share
+
+    def median(share: float) -> Any:
+        return custom(lambda x: x.median(), lambda g, x, out: backward(g, x, out, share))
+
+    x = leaf(2.0, 2.0, 2.0, 5.0, -1.0)
+    report = gradcheck(median(1 / 3), x, max_judged=1.0)
+    assert report.judged == 3
+    for share in (1.0, 0.5, -1 / 3):
+        with pytest.raises(GradientMismatch, match="is wrong at input 0"):
+            gradcheck(median(share), x, max_judged=1.0)
 
 
 def test_rounding_inside_a_function_is_no_mismatch() -> None:

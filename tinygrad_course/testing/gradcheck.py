@@ -162,6 +162,7 @@ class _Check:
         if self.difference.dtype.itemsize < 8 and options.rtol is None:
             self.rtol = 10 * self.difference.rounding ** (2 / 3)
         self.atol = ATOL[size]
+        self.shared = 0  # coordinates at kinks that only moving several together shows
 
     def _differences(self) -> Differences:
         """Differences in float64 if the function computes in it, else in its own precision."""
@@ -188,7 +189,7 @@ class _Check:
         self._ties(gradients, coordinates[judged], cotangent)
         directions, kinky = self._project(gradients, cotangent, len(coordinates))
         compared = len(coordinates) + directions
-        count = int(judged.sum()) + kinky
+        count = int(judged.sum()) + kinky + self.shared
         if compared and count > self.options.max_judged * compared:
             self._fail(
                 f"{self.name} is not verified: {count} of {compared} coordinates lie at kinks, "
@@ -324,6 +325,10 @@ class _Check:
         small = wrong & (excess < max(1e-3, 10 * self.rtol) * scale.max(initial=0.0))
         if small.any():
             wrong[small] = self._still_wrong(a[small], coordinates[small], cotangent)
+        if wrong.any():
+            fair = self._shared_fairly(gradients, coordinates[wrong], cotangent)
+            self.shared += int(fair.sum())
+            wrong[wrong] = ~fair
         if not wrong.any():
             return
         worst = int(np.nanargmax(np.where(wrong, np.nan_to_num(excess, nan=np.inf), -np.inf)))
@@ -350,6 +355,40 @@ class _Check:
         low = np.min([b[0] for b in bounds], axis=0) - margin
         high = np.max([b[1] for b in bounds], axis=0) + margin
         return np.asarray(~((low <= a) & (a <= high)))
+
+    def _shared_fairly(self, gradients: Array, places: Array, cotangent: Array) -> Array:
+        """Which of these places lie at a kink that no move along one axis shows.
+
+        The median of 0, 0, 0 stays when one of them moves, and follows when all do: the gradient
+        of what they do together may be shared among them in any way that adds up.
+        """
+        x = self.difference.x
+        fair = np.zeros(places.size, bool)
+        for value in np.unique(x[places]):
+            group = np.flatnonzero(x == value)
+            if 1 < group.size <= self.options.exhaustive:
+                fair[x[places] == value] = self._is_fair(gradients[group], group, cotangent)
+        return fair
+
+    def _is_fair(self, a: Array, group: Array, cotangent: Array) -> bool:
+        direction = np.zeros_like(self.difference.x)
+        direction[group] = 1.0
+        together, alone = self.difference.along(direction), self.difference.along_axes(group)
+        if together.kink.any() or together.lost.any():
+            return False
+        both = together.middle[:, 0]
+        extra = both - alone.middle.sum(1)
+        noise = together.noise[:, 0] + alone.noise.sum(1)
+        extra[np.abs(extra) <= noise + 1e-3 * np.abs(both)] = 0.0
+        if not extra.any():
+            return False  # the slopes add up, so this is no kink
+        low, high, _ = alone.weighted(cotangent)
+        shares = cotangent * extra
+        slack = float(np.abs(cotangent) @ (self.rtol * np.abs(both) + noise))
+        within = (a >= low + np.minimum(shares, 0.0).sum() - slack).all()
+        within &= (a <= high + np.maximum(shares, 0.0).sum() + slack).all()
+        sums = alone.kink.any() or abs(a.sum() - float(cotangent @ both)) <= slack * group.size
+        return bool(within and sums)
 
     def _counts(self, slopes: Slopes, wrong: Array) -> list[str]:
         judged = int((slopes.kink | slopes.lost).sum())

@@ -14,6 +14,8 @@ exact in every floating dtype, and shrink to 1, 2, 3, ...; zeros and ties are a 
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,8 +33,10 @@ except ImportError as error:
         "pip install 'tinygrad_course[testing]'"
     ) from error
 
+from tinygrad_course import nn, optim
 from tinygrad_course.creation import from_numpy
 from tinygrad_course.errors import OptionError
+from tinygrad_course.scalar import Scalar
 from tinygrad_course.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -112,6 +116,16 @@ def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 1, max_side: in
     """Shapes of few dimensions and small sides; `min_side=0` lets tensors without elements in."""
     return hnp.array_shapes(
         min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side
+    )
+
+
+def empty_shapes(max_dims: int = 3, max_side: int = 3) -> Strategy:
+    """Shapes of tensors without elements: at least one side is 0."""
+    sides = st.lists(st.integers(0, max_side), min_size=0, max_size=max_dims - 1)
+    return (
+        st.tuples(sides, sides)
+        .map(lambda two: (*two[0], 0, *two[1])[-max_dims:])
+        .filter(lambda shape: 0 in shape)
     )
 
 
@@ -240,6 +254,174 @@ def broadcasting(
     return broadcast_arrays(domains, [dtype] * n, layout).map(
         lambda found: tuple(_tensor(a, requires_grad and a.dtype.kind == "f") for a in found)
     )
+
+
+# --- numbers that belong together -----------------------------------------------------------------
+
+
+@st.composite
+def signature(
+    draw: Any,
+    text: str,
+    dtype: Any = "float64",
+    values: Domain = REAL,
+    requires_grad: bool = True,
+    layout: Any = None,
+    min_side: int = 1,
+    max_side: int = 3,
+) -> tuple[Tensor, ...]:
+    """Tensors whose shapes fit a signature, such as that of a matrix product.
+
+    Args:
+        text: NumPy's notation for generalised functions: "(n?,k),(k,m?)->(n?,m?)"; a dimension
+            with "?" may be missing, and batch dimensions that broadcast may stand in front.
+        dtype, values, requires_grad, layout: as for `tensors`.
+        min_side, max_side: of every dimension.
+
+    >>> from hypothesis import find
+    >>> x, y = find(signature("(n?,k),(k,m?)->(n?,m?)"), lambda found: True)
+    >>> (x @ y).requires_grad
+    True
+    """
+    shapes_found = draw(
+        hnp.mutually_broadcastable_shapes(
+            signature=text, max_dims=1, min_side=min_side, max_side=max_side
+        )
+    ).input_shapes
+    sizes = [int(np.prod(s)) for s in shapes_found]
+    pool = draw(numbers(values, sum(sizes)))
+    out = []
+    for shape, size in zip(shapes_found, sizes, strict=True):
+        own, pool = pool[:size], pool[size:]
+        array = np.array(own, dtype=np.float64).reshape(shape).astype(dtype)
+        out.append(_tensor(laid_out(array, draw(_layouts(layout, values))), requires_grad))
+    return tuple(out)
+
+
+@st.composite
+def simplex(draw: Any, shape: Any, dtype: Any = "float64", requires_grad: bool = True) -> Tensor:
+    """Probabilities: positive numbers whose sums along the last axis are exactly 1.
+
+    >>> from hypothesis import find
+    >>> find(simplex((2,)), lambda p: True).sum().item()
+    1.0
+    """
+    shape = tuple(draw(shape) if isinstance(shape, st.SearchStrategy) else shape)
+    *lead, classes = shape
+    rows = []
+    for _ in range(int(np.prod(lead))):
+        cuts = draw(
+            st.lists(st.integers(1, 255), min_size=classes - 1, max_size=classes - 1, unique=True)
+        )
+        rows.append(np.diff([0, *sorted(cuts), 256]) / 256)
+    return _tensor(np.array(rows).reshape(shape).astype(dtype), requires_grad)
+
+
+@st.composite
+def one_hot(draw: Any, shape: Any, dtype: Any = "float64", requires_grad: bool = False) -> Tensor:
+    """Labels: a single 1 along the last axis, elsewhere 0."""
+    shape = tuple(draw(shape) if isinstance(shape, st.SearchStrategy) else shape)
+    *lead, classes = shape
+    count = int(np.prod(lead))
+    labels = draw(st.lists(st.integers(0, classes - 1), min_size=count, max_size=count))
+    return _tensor(np.eye(classes)[labels].reshape(shape).astype(dtype), requires_grad)
+
+
+@st.composite
+def spd(draw: Any, n: Any = None, dtype: Any = "float64", requires_grad: bool = True) -> Tensor:
+    """A symmetric positive definite matrix: L Lᵀ + 1, of small numbers.
+
+    Args:
+        n: how many rows, or a strategy for it; 1 to 3 unless given.
+        dtype, requires_grad: as for `tensors`.
+    """
+    side = draw(n) if isinstance(n, st.SearchStrategy) else n or draw(st.integers(1, 3))
+    small = Domain("small", tuple(v for v in REAL.numbers if abs(v) <= 2 and v * 4 % 1 == 0))
+    lower = np.tril(np.reshape(draw(numbers(small, side * side)), (side, side)))
+    return _tensor((lower @ lower.T + np.eye(side)).astype(dtype), requires_grad)
+
+
+@st.composite
+def well_conditioned(
+    draw: Any, n: Any = None, dtype: Any = "float64", requires_grad: bool = True
+) -> Tensor:
+    """A square matrix that is safely invertible: its diagonal outweighs the rest of each row."""
+    side = draw(n) if isinstance(n, st.SearchStrategy) else n or draw(st.integers(1, 3))
+    rest = np.reshape(draw(numbers(SIGNED_UNIT, side * side)), (side, side))
+    np.fill_diagonal(rest, 0.0)
+    diagonal = draw(st.lists(st.sampled_from((1.0, -1.0)), min_size=side, max_size=side))
+    return _tensor((rest + np.diag(diagonal) * (side + 0.5)).astype(dtype), requires_grad)
+
+
+def scalars(values: Domain = REAL, requires_grad: bool = True) -> Strategy:
+    """Scalars that shrink to 1, 2, 3, ...
+
+    >>> from hypothesis import find
+    >>> find(scalars(), lambda x: x.data > 2)
+    Scalar(data=3, grad=0)
+    """
+    return st.sampled_from(values.numbers).map(lambda v: Scalar(v, requires_grad))
+
+
+# --- modules and optimisers -----------------------------------------------------------------------
+
+SMOOTH = ("Tanh", "Sigmoid", "Softplus", "GELU")
+
+
+@st.composite
+def modules(draw: Any, depth: int = 2, dtype: Any = "float64") -> tuple[Any, Tensor]:
+    """A small network and an input for it; its parameters are drawn, distinct and not zero.
+
+    Args:
+        depth: the most Linear layers, each followed by a smooth activation or a LayerNorm.
+        dtype: of parameters and input.
+
+    >>> from hypothesis import given
+    >>> from tinygrad_course.testing import gradcheck
+    >>> @given(modules())
+    ... def test_networks(found):
+    ...     net, x = found
+    ...     gradcheck(net, x)
+    """
+    sides = draw(st.lists(st.integers(1, 3), min_size=2, max_size=depth + 1))
+    layers: list[Any] = []
+    for inner, outer in itertools.pairwise(sides):
+        layers.append(nn.Linear(inner, outer, bias=draw(st.booleans())))
+        kind = draw(st.sampled_from((*SMOOTH, *(["LayerNorm"] if outer > 1 else []))))
+        layers.append(nn.LayerNorm(outer) if kind == "LayerNorm" else getattr(nn, kind)())
+    net = nn.Sequential(*layers).to(np.dtype(dtype))
+    for parameter in net.parameters():
+        drawn = draw(numbers(SIGNED_UNIT, parameter.numel()))
+        parameter.data = np.reshape(drawn, parameter.shape).astype(dtype)
+    x = draw(tensors((draw(st.integers(1, 2)), sides[0]), dtype, layout="contiguous"))
+    return net, x
+
+
+OPTIONS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "SGD": {"momentum": (0.0, 0.5), "weight_decay": (0.0, 0.25), "maximize": (False, True)},
+    "Adam": {"betas": ((0.9, 0.999), (0.5, 0.75)), "amsgrad": (False, True)},
+    "AdamW": {"weight_decay": (0.01, 0.25), "amsgrad": (False, True)},
+    "Adagrad": {"lr_decay": (0.0, 0.5), "weight_decay": (0.0, 0.25)},
+    "RMSprop": {"alpha": (0.99, 0.5), "momentum": (0.0, 0.5), "centered": (False, True)},
+}
+
+
+@st.composite
+def optimizers(draw: Any, names: Sequence[str] = tuple(OPTIONS)) -> Callable[[Any], Any]:
+    """An optimiser with options that fit together, yet without parameters: call it with them.
+
+    >>> from hypothesis import find
+    >>> make = find(optimizers(), lambda found: True)
+    >>> make
+    functools.partial(<class 'tinygrad_course.optim.adam.Adam'>, lr=0.5)
+    """
+    name = draw(st.sampled_from(tuple(names)))
+    options = {"lr": draw(st.sampled_from((0.5, 0.125, 0.01)))}
+    for option, values in OPTIONS[name].items():
+        value = draw(st.sampled_from(values))
+        if value != values[0]:
+            options[option] = value
+    return functools.partial(getattr(optim, name), **options)
 
 
 # --- arguments ------------------------------------------------------------------------------------
