@@ -24,19 +24,24 @@ class Chapter:
     Args:
         name: the chapter's name: pictures go to `FOLDER/name`.
         about: what the chapter shows, for `--help`.
+        folders: further options that name a folder, and what it is for.
 
     Attributes:
         quick: whether a short rehearsal was asked for.
         out: the folder for pictures; it is there and can be written to.
+        given: the folders that were named, None for those that were not.
     """
 
-    def __init__(self, name: str, about: str = "") -> None:
+    def __init__(self, name: str, about: str = "", **folders: str) -> None:
         parser = argparse.ArgumentParser(description=about or name)
         parser.add_argument(
             "--quick", action="store_true", help="a rehearsal: less data, less time"
         )
         parser.add_argument("--out", type=Path, metavar="FOLDER", help="for pictures (outputs)")
+        for option, purpose in folders.items():
+            parser.add_argument(f"--{option}", type=Path, metavar="FOLDER", help=purpose)
         options = parser.parse_args([] if in_notebook() else None)
+        self.given: dict[str, Path | None] = {key: getattr(options, key) for key in folders}
         self.name = name
         self.quick = options.quick or os.environ.get("TINYGRAD_COURSE_QUICK", "") not in ("", "0")
         folder = options.out or Path(os.environ.get("TINYGRAD_COURSE_OUT", "outputs"))
