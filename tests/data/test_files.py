@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinygrad_course.data import DataLoader, datasets, download, read_cifar, read_image
+from tinygrad_course.data import DataLoader, datasets, download, image, read_cifar, read_image
 from tinygrad_course.data.datasets import ImageFolder, images
 from tinygrad_course.errors import FormatError, OptionError
 
@@ -119,6 +119,13 @@ def test_broken_pictures_say_what_is_wrong(tmp_path, name):
     assert peak < 4_000_000
     with pytest.raises(FileNotFoundError):
         read_image(tmp_path / "elsewhere")
+
+
+def test_an_empty_sheet_packs_to_little_and_is_read_all_the_same(tmp_path):
+    path = tmp_path / "sheet.png"
+    Image.new("RGB", (2300, 2000), (255, 255, 255)).save(path)
+    assert image.FREE_PIXELS < 2300 * 2000
+    assert read_image(path, mode="L").numpy().min() == 1
 
 
 @pytest.fixture

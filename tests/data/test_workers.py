@@ -15,7 +15,16 @@ import numpy as np
 import pytest
 
 import tinygrad_course as tc
-from tinygrad_course.data import DataLoader, Dataset, TensorDataset, Transformed, get_worker_info
+from tinygrad_course.data import (
+    DataLoader,
+    Dataset,
+    RandomHorizontalFlip,
+    Subset,
+    TensorDataset,
+    Transformed,
+    get_worker_info,
+)
+from tinygrad_course.data.datasets import Vehicles
 from tinygrad_course.errors import OptionError, ShapeError
 
 METHODS = multiprocessing.get_all_start_methods()
@@ -88,6 +97,10 @@ def test_other_ways_to_start(method):
     expected = read(DataLoader(dataset, 3, True))
     tc.manual_seed(1)
     assert read(DataLoader(dataset, 3, True, **how)) == expected
+    scenes = Transformed(Subset(Vehicles(8, 16), range(1, 7)), RandomHorizontalFlip())
+    pairs = zip(DataLoader(scenes, 2), DataLoader(scenes, 2, **how), strict=True)
+    for (images, _), (same, _) in pairs:
+        np.testing.assert_array_equal(images.numpy(), same.numpy())
     with pytest.raises(OptionError, match="cannot be sent to a new process"):
         read(DataLoader(Numbers(does={0: lambda: None}), **how))
 
@@ -261,6 +274,16 @@ print("done")
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120
     )
     assert run.stdout == "done\n", run.stderr
+
+
+def test_workers_that_are_kept_end_quietly_with_the_process():
+    code = """
+from tinygrad_course.data import DataLoader
+loader = DataLoader(range(9), 2, num_workers=2, persistent_workers=True)
+print([b.tolist() for b in loader][-1])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (run.stdout, run.stderr, run.returncode) == ("[8]\n", "", 0)
 
 
 SCRIPT = """

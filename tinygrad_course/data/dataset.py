@@ -128,10 +128,11 @@ class Subset(Dataset):
         return self.dataset[int(self.indices[index])]
 
     def __getattr__(self, name: str) -> Any:
-        if name == "take_batch" and hasattr(
-            self.dataset, "take_batch"
-        ):  # batches, if the dataset has them
+        """`take_batch` and `targets`, if the dataset has them."""
+        if name == "take_batch" and hasattr(self.dataset, name):
             return lambda indices: self.dataset.take_batch(self.indices[indices])
+        if name == "targets" and hasattr(self.dataset, name):
+            return [self.dataset.targets[i] for i in self.indices]
         raise AttributeError(f"Subset has no attribute {name!r}")
 
 
