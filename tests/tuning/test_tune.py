@@ -191,7 +191,7 @@ def test_a_line_for_each_trial_and_a_table(capsys):
     assert lines[1] == "trial 2/3: 0.5      (best 0.5)  lr=0.5, on=True"
     table = str(found).splitlines()
     assert table[0].split() == ["trial", "state", "value", "lr", "on", "seconds"]
-    assert table[1].split()[:5] == ["2", "complete", "0.3333", "0.5", "True"]
+    assert table[1].split()[:5] == ["3", "complete", "0.3333", "0.5", "True"]
 
 
 def test_a_picture_of_the_trials(tmp_path):

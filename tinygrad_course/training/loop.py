@@ -49,7 +49,8 @@ def fit(
     schedules, loaders and callbacks again and call `fit` with the same arguments, and the weights
     end up the same to the last bit. A run that had ended is not trained again, unless `epochs` is
     larger now. Batches must depend on nothing but the seed: a DataLoader's do. Of a loader without
-    `state_dict` the batches of the broken-off epoch are gone through again, unused.
+    `state_dict` the batches of the broken-off epoch are gone through again, unused. The last bit
+    also depends on the machine and on how many threads it computes with.
 
     Args:
         model: a Module, or anything that maps a batch of inputs to outputs.

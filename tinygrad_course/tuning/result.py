@@ -14,8 +14,12 @@ from .space import Choice, optuna
 
 
 class Row(NamedTuple):
-    """One trial. `value` is None where there is none; `state` is "complete", "pruned", "failed" or
-    "running"; `steps` are the values that it reported."""
+    """One trial.
+
+    `place` counts from 0; `state` is "complete", "pruned", "failed" or "running"; `value` is that
+    of a complete trial, the last that a pruned one reported, else None; `steps` are all values that
+    it reported.
+    """
 
     place: int
     state: str
@@ -93,7 +97,7 @@ class Search:
         others = [row for row in self.trials if row.state != "complete"]
         head = ["trial", "state", "value", *self.space, "seconds"]
         body = [
-            [str(row.place), row.state, _short(row.value),
+            [str(row.place + 1), row.state, _short(row.value),
              *(_short(row.params.get(name)) for name in self.space), _seconds(row.seconds)]
             for row in self.ranking + others
         ]  # fmt: skip
@@ -135,6 +139,13 @@ class Search:
         axes = figure.subplots(1, len(self.space), sharey=True, squeeze=False)[0]
         for ax, (name, part) in zip(axes, self.space.items(), strict=True):
             self._draw(ax, name, part)
+        values = [row.value for row in self.trials if row.value is not None]
+        if values and min(values) > 0 and max(values) > 20 * min(values):
+            axes[0].set_yscale("log")
+        found = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
+        figure.legend(
+            found.values(), found.keys(), loc="outside upper right", ncols=3, frameon=False
+        )
         axes[0].set_ylabel("value" + (" (less is better)" if self.direction == "minimize" else ""))
         if path is not None:
             figure.savefig(path, dpi=150)
@@ -145,6 +156,7 @@ class Search:
         as_x = (lambda v: str(v)) if isinstance(part, Choice) else (lambda v: v)
         if isinstance(part, Choice):
             ax.plot([str(v) for v in part.values], [math.nan] * len(part.values))  # in their order
+            ax.margins(x=0.2)
         elif part.log:
             ax.set_xscale("log")
         complete = self.ranking
@@ -157,12 +169,12 @@ class Search:
         ax.scatter(
             [as_x(row.params[name]) for row in complete], [row.value for row in complete],
             c=[row.place for row in complete], cmap="Blues", vmin=-len(self.trials) / 2,
-            edgecolors="0.3", linewidths=0.5,
+            edgecolors="0.3", linewidths=0.5, label="complete; the later, the darker",
         )  # fmt: skip
         if complete:
             ax.scatter(
                 as_x(complete[0].params[name]), complete[0].value, marker="*", s=220,
-                color="tab:orange", edgecolors="black", zorder=3,
+                color="tab:orange", edgecolors="black", zorder=3, label="best",
             )  # fmt: skip
         ax.set_xlabel(name)
         ax.grid(alpha=0.3)

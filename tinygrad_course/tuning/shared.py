@@ -75,7 +75,7 @@ class Options:
         """What the trial in this place is drawn from."""
         each = math.ceil(self.total() / self.rounds)
         turn = place // each if self.method == "coarse-to-fine" else 0
-        known = [row for row in done if row.place < turn * each and row.value is not None]
+        known = [row for row in done if row.place < turn * each and row.state == "complete"]
         if not known:
             return self.space
         best = ranked(known, self.direction)[0]
