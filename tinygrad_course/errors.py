@@ -27,6 +27,10 @@ class DeviceError(RuntimeError):
     """A device that is not there, or values that live on different devices."""
 
 
+class LinAlgError(ValueError):
+    """A matrix that has no inverse, or no decomposition of the kind asked for."""
+
+
 class FormatError(ValueError):
     """A file that is not what it claims to be."""
 

@@ -5,6 +5,7 @@ A matrix is the last two dimensions of a Tensor; those before it are batches.
 
 from __future__ import annotations
 
+from .errors import LinAlgError
 from .functions.arranging import diagonal
 from .functions.matrices import (
     cholesky,
@@ -30,6 +31,7 @@ from .functions.products import multi_dot
 from .ops.linalg import matmul
 
 __all__ = [
+    "LinAlgError",
     "cholesky",
     "cross",
     "det",

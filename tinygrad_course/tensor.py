@@ -217,21 +217,13 @@ class Tensor(TensorMethods, TensorProtocols):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._check_writable("x[index] = value")
-        index = indexing.plain_index(index, self.shape)
         if isinstance(value, Tensor):
             value = value.to(self.dtype)
         else:
             value = wrap(Tensor, as_array(value).astype(self.dtype, copy=False), None)
-        try:
-            target = self._data[index].shape
-            np.broadcast_to(value._data, target)
-        except (ValueError, IndexError) as error:
-            raise ShapeError(
-                f"x[index] = value: a value of shape {value.shape} into a tensor of shape "
-                f"{self.shape}: {error}"
-            ) from error
-        put = indexing.index_put(self, value, index=index, shape=target)
-        self._become(put, "x[index] = value")
+        changed = indexing.put(self, index, value)
+        if changed is not None:
+            self._become(changed, "x[index] = value")
 
     def __getitem__(self, index: Any) -> Tensor:
         return indexing.get(self, index)

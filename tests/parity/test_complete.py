@@ -17,7 +17,7 @@ def public_functions() -> set[str]:
     """The operations at the front door, those that are methods, and those that layers call."""
     front = {n for n in tc.__all__ if is_operation(getattr(tc, n, None))}
     layers = {n for n in F.__all__ if is_operation(getattr(F, n))}
-    matrices = {f"linalg.{n}" for n in tc.linalg.__all__}
+    matrices = {f"linalg.{n}" for n in tc.linalg.__all__ if is_operation(getattr(tc.linalg, n))}
     return front | layers | matrices | set(tc.methods.TENSOR_FUNCTIONS)
 
 

@@ -44,44 +44,46 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     return tuple(rows.broadcast_to_(t, shape) for t in tensors)
 
 
-def expand_as(x: Any, other: Any) -> Any:
+def expand_as(input: Any, other: Any) -> Any:
     """Repeated, without copying, to the shape of another tensor."""
-    return rows.expand(x, tuple(other.shape))
+    return rows.expand(input, tuple(other.shape))
 
 
-def view_as(x: Any, other: Any) -> Any:
+def view_as(input: Any, other: Any) -> Any:
     """The same numbers in the shape of another tensor."""
-    return reshape_(x, tuple(other.shape))
+    return reshape_(input, tuple(other.shape))
 
 
-def reshape_as(x: Any, other: Any) -> Any:
+def reshape_as(input: Any, other: Any) -> Any:
     """The same numbers in the shape of another tensor."""
-    return reshape_(x, tuple(other.shape))
+    return reshape_(input, tuple(other.shape))
 
 
-def movedim(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+def movedim(input: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
     """The dimensions `source` moved to the places `destination`; the others keep their order.
 
     >>> import tinygrad_course as tc
     >>> tc.zeros(2, 3, 4).movedim(0, -1).shape
     (3, 4, 2)
     """
-    start, end = normal_dims(source, x.ndim), normal_dims(destination, x.ndim)
+    start, end = normal_dims(source, input.ndim), normal_dims(destination, input.ndim)
     if len(start) != len(end):
         raise ShapeError(
             f"movedim: {source} and {destination} must name equally many dimensions"
         )  # fmt: skip
-    others = (d for d in range(x.ndim) if d not in start)
+    others = (d for d in range(input.ndim) if d not in start)
     found = dict(zip(end, start, strict=True))
-    return permute(x, dims=tuple(found[d] if d in found else next(others) for d in range(x.ndim)))
+    return permute(
+        input, dims=tuple(found[d] if d in found else next(others) for d in range(input.ndim))
+    )
 
 
 moveaxis = movedim
 
 
-def swapaxes(x: Any, axis0: int, axis1: int) -> Any:
+def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
     """Two dimensions exchanged: `transpose` by another name."""
-    return transpose(x, axis0, axis1)
+    return transpose(input, axis0, axis1)
 
 
 swapdims = swapaxes
@@ -120,34 +122,36 @@ def _each(f: Any, tensors: tuple[Any, ...]) -> Any:
 # --- another order --------------------------------------------------------------------------------
 
 
-def flip(x: Any, *dims: Any) -> Any:
+def flip(input: Any, *dims: Any, **by_name: Any) -> Any:
     """Reversed along dimensions.
 
     >>> import tinygrad_course as tc
     >>> tc.arange(3).flip(0).tolist()
     [2, 1, 0]
     """
-    return rows.flip(x, dims=normal_dims(normal_shape(dims), x.ndim))
+    return rows.flip(input, dims=normal_dims(normal_shape(dims, by_name, "dims"), input.ndim))
 
 
-def fliplr(x: Any) -> Any:
+def fliplr(input: Any) -> Any:
     """Columns in reversed order."""
-    _need_dims("fliplr", x, 2)
-    return flip(x, 1)
+    _need_dims("fliplr", input, 2)
+    return flip(input, 1)
 
 
-def flipud(x: Any) -> Any:
+def flipud(input: Any) -> Any:
     """Rows in reversed order."""
-    _need_dims("flipud", x, 1)
-    return flip(x, 0)
+    _need_dims("flipud", input, 1)
+    return flip(input, 0)
 
 
-def _need_dims(name: str, x: Any, least: int) -> None:
-    if x.ndim < least:
-        raise ShapeError(f"{name}: needs at least {least} dimensions, got shape {tuple(x.shape)}")
+def _need_dims(name: str, input: Any, least: int) -> None:
+    if input.ndim < least:
+        raise ShapeError(
+            f"{name}: needs at least {least} dimensions, got shape {tuple(input.shape)}"
+        )
 
 
-def roll(x: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Any:
+def roll(input: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Any:
     """Elements moved along dimensions; what leaves at one end comes in at the other.
 
     Without `dims` the tensor is rolled as one long row.
@@ -160,66 +164,70 @@ def roll(x: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | None =
     if dims is None:
         if len(steps) != 1:
             raise OptionError(f"roll: without dims there is one shift, got {shifts}")
-        return rows.roll(x, shifts=steps, dims=None)
-    along = tuple(normal_dim(d, x.ndim) for d in _listed(dims))
+        return rows.roll(input, shifts=steps, dims=None)
+    along = tuple(normal_dim(d, input.ndim) for d in _listed(dims))
     if len(along) != len(steps):
         raise OptionError(f"roll: shifts {shifts} and dims {dims} must be equally many")
-    if not x.ndim:
+    if not input.ndim:
         raise ShapeError("roll: a 0-d tensor has no dimension to roll along")
-    return rows.roll(x, shifts=steps, dims=along)
+    return rows.roll(input, shifts=steps, dims=along)
 
 
 def _listed(values: Any) -> tuple[int, ...]:
     return (int(values),) if isinstance(values, (int, np.integer)) else tuple(values)
 
 
-def rot90(x: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
+def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """Turned k times by 90 degrees, in the plane of two dimensions, from the first to the second.
 
     >>> import tinygrad_course as tc
     >>> tc.tensor([[1, 2], [3, 4]]).rot90().tolist()
     [[2, 4], [1, 3]]
     """
-    _need_dims("rot90", x, 2)
+    _need_dims("rot90", input, 2)
     if len(dims) != 2:
         raise OptionError(f"rot90: dims must be two dimensions, got {dims}")
-    a, b = normal_dims(dims, x.ndim)
+    a, b = normal_dims(dims, input.ndim)
     if k % 4 == 2:
-        return rows.flip(x, dims=(a, b))
-    return clone(x) if k % 4 == 0 else rows.flip(transpose(x, a, b), dims=(a if k % 4 == 1 else b,))
+        return rows.flip(input, dims=(a, b))
+    return (
+        clone(input)
+        if k % 4 == 0
+        else rows.flip(transpose(input, a, b), dims=(a if k % 4 == 1 else b,))
+    )
 
 
 # --- repeated -------------------------------------------------------------------------------------
 
 
-def repeat(x: Any, *repeats: Any) -> Any:
+def repeat(input: Any, *repeats: Any, **by_name: Any) -> Any:
     """Whole copies side by side: repeats[i] of them along dimension i; more repeats add dimensions.
 
     >>> import tinygrad_course as tc
     >>> tc.tensor([1, 2]).repeat(2, 2).tolist()
     [[1, 2, 1, 2], [1, 2, 1, 2]]
     """
-    sizes = normal_shape(repeats)
-    if len(sizes) < x.ndim:
-        raise ShapeError(f"repeat: {sizes} must have a number for each dimension of {x.shape}")
+    sizes = normal_shape(repeats, by_name, "repeats")
+    if len(sizes) < input.ndim:
+        raise ShapeError(f"repeat: {sizes} must have a number for each dimension of {input.shape}")
     if min(sizes, default=0) < 0:
         raise OptionError(f"repeat: numbers of copies must not be negative, got {sizes}")
-    return rows.repeat(x, sizes=sizes, source=tuple(x.shape))
+    return rows.repeat(input, sizes=sizes, source=tuple(input.shape))
 
 
-def tile(x: Any, *dims: Any) -> Any:
+def tile(input: Any, *dims: Any, **by_name: Any) -> Any:
     """Whole copies side by side; dimensions that are not named, at the front, are kept."""
-    sizes = normal_shape(dims)
-    return repeat(x, (1,) * (x.ndim - len(sizes)) + sizes)
+    sizes = normal_shape(dims, by_name, "dims")
+    return repeat(input, (1,) * (input.ndim - len(sizes)) + sizes)
 
 
 def repeat_interleave(
-    x: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+    input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Any:
     """Every element (along `dim`: every slice) repeated, the copies next to each other.
 
     Args:
-        x: the tensor; alone, `repeats` itself: the index that repeats each position so often.
+        input: the tensor; alone, `repeats` itself: the index that repeats each position so often.
         repeats: a number, or one for each slice.
         dim: the dimension; None takes the tensor as one long row.
         output_size: the size of the result along `dim`, if it is to be checked.
@@ -229,14 +237,16 @@ def repeat_interleave(
     [1, 1, 2, 2]
     """
     if repeats is None:
-        counts = np.asarray(x._data)
-        return x._constant(_positions(counts, counts.size, output_size))
+        counts = np.asarray(input._data)
+        return input._constant(_positions(counts, counts.size, output_size))
     if dim is None:
-        x, dim = reshape_(x, (-1,)), 0
-    dim = normal_dim(dim, x.ndim)
-    x = x if x.ndim else reshape_(x, (1,))
-    index = _positions(np.asarray(getattr(repeats, "_data", repeats)), x.shape[dim], output_size)
-    return get(x, at(dim, index))
+        input, dim = reshape_(input, (-1,)), 0
+    dim = normal_dim(dim, input.ndim)
+    input = input if input.ndim else reshape_(input, (1,))
+    index = _positions(
+        np.asarray(getattr(repeats, "_data", repeats)), input.shape[dim], output_size
+    )
+    return get(input, at(dim, index))
 
 
 def _positions(repeats: Any, size: int, output_size: int | None) -> Any:
@@ -247,7 +257,7 @@ def _positions(repeats: Any, size: int, output_size: int | None) -> Any:
             f"repeat_interleave: {repeats.size} repeats for {size} slices; give one, or one each"
         )
     if repeats.min(initial=0) < 0:
-        raise OptionError("repeat_interleave: repeats must not be negative")
+        raise OptionError(f"repeat_interleave: repeats must not be negative, got {repeats.min()}")
     index = np.repeat(np.arange(size), repeats)
     if output_size not in (None, index.size):
         raise OptionError(f"repeat_interleave: output_size is {output_size}, not {index.size}")
@@ -284,18 +294,18 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
 # --- diagonals ------------------------------------------------------------------------------------
 
 
-def diagonal(x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """The diagonal of two dimensions, as the last dimension of the result.
 
     Args:
-        x: two dimensions at least.
+        input: two dimensions at least.
         offset: 0 is the main diagonal, positive lies above it, negative below.
         dim1, dim2: the two dimensions.
     """
-    _need_dims("diagonal", x, 2)
-    first, second = normal_dims((dim1, dim2), x.ndim)
-    x = movedim(x, (first, second), (-2, -1))
-    return rows.diagonal(x, offset=_within(offset, x.shape), source=tuple(x.shape))
+    _need_dims("diagonal", input, 2)
+    first, second = normal_dims((dim1, dim2), input.ndim)
+    input = movedim(input, (first, second), (-2, -1))
+    return rows.diagonal(input, offset=_within(offset, input.shape), source=tuple(input.shape))
 
 
 def _within(offset: int, shape: Sequence[int]) -> int:
@@ -303,155 +313,155 @@ def _within(offset: int, shape: Sequence[int]) -> int:
     return max(-shape[-2], min(offset, shape[-1]))
 
 
-def diag_embed(x: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
-    """Zeros, with the last dimension of x on a diagonal of two new dimensions.
+def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Zeros, with the last dimension of the input on a diagonal of two new dimensions.
 
     >>> import tinygrad_course as tc
     >>> tc.diag_embed(tc.tensor([1, 2])).tolist()
     [[1, 0], [0, 2]]
     """
-    _need_dims("diag_embed", x, 1)
-    first, second = normal_dims((dim1, dim2), x.ndim + 1)
-    side = x.shape[-1] + abs(offset)
-    out = rows.diagonal_into(x, offset=offset, shape=(*x.shape[:-1], side, side))
-    if (first, second) == (x.ndim - 1, x.ndim):
+    _need_dims("diag_embed", input, 1)
+    first, second = normal_dims((dim1, dim2), input.ndim + 1)
+    side = input.shape[-1] + abs(offset)
+    out = rows.diagonal_into(input, offset=offset, shape=(*input.shape[:-1], side, side))
+    if (first, second) == (input.ndim - 1, input.ndim):
         return out
     return clone(movedim(out, (-2, -1), (first, second)))
 
 
-def diag(x: Any, diagonal: int = 0) -> Any:
+def diag(input: Any, diagonal: int = 0) -> Any:
     """The diagonal of a matrix; or, of a row of numbers, the matrix with that diagonal."""
-    if x.ndim not in (1, 2):
-        raise ShapeError(f"diag: takes 1 or 2 dimensions, got shape {tuple(x.shape)}")
-    if x.ndim == 1:
-        return diag_embed(x, diagonal)
-    offset = _within(diagonal, x.shape)
-    return clone(rows.diagonal(x, offset=offset, source=tuple(x.shape)))
+    if input.ndim not in (1, 2):
+        raise ShapeError(f"diag: takes 1 or 2 dimensions, got shape {tuple(input.shape)}")
+    if input.ndim == 1:
+        return diag_embed(input, diagonal)
+    offset = _within(diagonal, input.shape)
+    return clone(rows.diagonal(input, offset=offset, source=tuple(input.shape)))
 
 
-def tril(x: Any, diagonal: int = 0) -> Any:
+def tril(input: Any, diagonal: int = 0) -> Any:
     """The lower triangle of the last two dimensions, the rest 0; `diagonal` says how far up."""
-    return _triangle("tril", x, diagonal, True)
+    return _triangle("tril", input, diagonal, True)
 
 
-def triu(x: Any, diagonal: int = 0) -> Any:
+def triu(input: Any, diagonal: int = 0) -> Any:
     """The upper triangle of the last two dimensions, the rest 0; `diagonal` says where it begins.
 
     >>> import tinygrad_course as tc
     >>> tc.ones(3, 3).triu(1).tolist()
     [[0.0, 1.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
     """
-    return _triangle("triu", x, diagonal - 1, False)
+    return _triangle("triu", input, diagonal - 1, False)
 
 
-def _triangle(name: str, x: Any, diagonal: int, lower: bool) -> Any:
-    _need_dims(name, x, 2)
-    inside = np.tri(x.shape[-2], x.shape[-1], diagonal, dtype=bool)
-    return where(inside if lower else ~inside, x, np.zeros((), x.dtype))
+def _triangle(name: str, input: Any, diagonal: int, lower: bool) -> Any:
+    _need_dims(name, input, 2)
+    inside = np.tri(input.shape[-2], input.shape[-1], diagonal, dtype=bool)
+    return where(inside if lower else ~inside, input, np.zeros((), input.dtype))
 
 
 # --- pieces ---------------------------------------------------------------------------------------
 
 
-def select(x: Any, dim: int, index: int) -> Any:
+def select(input: Any, dim: int, index: int) -> Any:
     """The slice at one index of a dimension, which is gone in the result."""
-    dim = _dim_of("select", x, dim)
-    if not -x.shape[dim] <= index < x.shape[dim]:
+    dim = _dim_of("select", input, dim)
+    if not -input.shape[dim] <= index < input.shape[dim]:
         raise ShapeError(
-            f"select: index {index} is outside dimension {dim} of shape {tuple(x.shape)}"
+            f"select: index {index} is outside dimension {dim} of shape {tuple(input.shape)}"
         )
-    return get(x, at(dim, int(index)))
+    return get(input, at(dim, int(index)))
 
 
-def narrow(x: Any, dim: int, start: Any, length: int) -> Any:
+def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     """`length` slices of a dimension, from `start` on."""
-    dim, start = _dim_of("narrow", x, dim), int(start)
-    size = x.shape[dim]
+    dim, start = _dim_of("narrow", input, dim), int(start)
+    size = input.shape[dim]
     first = start + size if start < 0 else start
     if not (0 <= first <= size and 0 <= length <= size - first):
         raise ShapeError(
             f"narrow: {length} slices from {start} on do not lie in dimension {dim} of shape "
-            f"{tuple(x.shape)}"
+            f"{tuple(input.shape)}"
         )
-    return get(x, at(dim, slice(first, first + length)))
+    return get(input, at(dim, slice(first, first + length)))
 
 
-def _dim_of(name: str, x: Any, dim: int) -> int:
-    if not x.ndim:
+def _dim_of(name: str, input: Any, dim: int) -> int:
+    if not input.ndim:
         raise ShapeError(f"{name}: a 0-d tensor has no dimension to choose from")
-    return normal_dim(dim, x.ndim)
+    return normal_dim(dim, input.ndim)
 
 
-def unbind(x: Any, dim: int = 0) -> tuple[Any, ...]:
+def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """All slices along a dimension.
 
     >>> import tinygrad_course as tc
     >>> [row.tolist() for row in tc.unbind(tc.tensor([[1, 2], [3, 4]]))]
     [[1, 2], [3, 4]]
     """
-    dim = _dim_of("unbind", x, dim)
-    return tuple(get(x, at(dim, i)) for i in range(x.shape[dim]))
+    dim = _dim_of("unbind", input, dim)
+    return tuple(get(input, at(dim, i)) for i in range(input.shape[dim]))
 
 
-def tensor_split(x: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Pieces along a dimension: so many, of sizes that differ by at most 1; or cut at indices.
 
     >>> import tinygrad_course as tc
     >>> [t.shape[0] for t in tc.tensor_split(tc.arange(7), 3)]
     [3, 2, 2]
     """
-    dim = _dim_of("tensor_split", x, dim)
+    dim = _dim_of("tensor_split", input, dim)
     found = getattr(indices_or_sections, "_data", indices_or_sections)
-    size, asked = x.shape[dim], np.asarray(found, dtype=np.int64)
+    size, asked = input.shape[dim], np.asarray(found, dtype=np.int64)
     if asked.ndim == 0:
         n = int(asked)
         if n <= 0:
             raise OptionError(f"tensor_split: the number of pieces must be positive, got {n}")
-        return tuple(split_sizes(x, [size // n + (i < size % n) for i in range(n)], dim))
+        return tuple(split_sizes(input, [size // n + (i < size % n) for i in range(n)], dim))
     cuts = [None, *asked.tolist(), None]
-    return tuple(get(x, at(dim, slice(0 if a is None else a, b))) for a, b in pairwise(cuts))
+    return tuple(get(input, at(dim, slice(0 if a is None else a, b))) for a, b in pairwise(cuts))
 
 
-def unfold(x: Any, dimension: int, size: int, step: int) -> Any:
+def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
     """All windows of `size` along a dimension, `step` apart; the window is the last dimension.
 
     >>> import tinygrad_course as tc
     >>> tc.arange(5).unfold(0, 3, 2).tolist()
     [[0, 1, 2], [2, 3, 4]]
     """
-    dim = normal_dim(dimension, x.ndim)
-    row = x if x.ndim else reshape_(x, (1,))
+    dim = normal_dim(dimension, input.ndim)
+    row = input if input.ndim else reshape_(input, (1,))
     if step <= 0 or size < 0:
         raise OptionError(f"unfold: size {size} must not be negative, step {step} be positive")
     if size > row.shape[dim]:
         raise ShapeError(
-            f"unfold: windows of {size} do not fit into dimension {dim} of {tuple(x.shape)}"
+            f"unfold: windows of {size} do not fit into dimension {dim} of {tuple(input.shape)}"
         )
     starts = np.arange(0, row.shape[dim] - size + 1, step)
     windows = get(row, at(dim, starts[:, None] + np.arange(size)))
-    return movedim(windows, dim + 1, -1) if x.ndim else reshape_(windows, (size,))
+    return movedim(windows, dim + 1, -1) if input.ndim else reshape_(windows, (size,))
 
 
-def diff(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours along a dimension, n times over; of bools, whether they differ.
 
     >>> import tinygrad_course as tc
     >>> tc.tensor([1, 4, 9]).diff().tolist()
     [3, 5]
     """
-    _need_dims("diff", x, 1)
+    _need_dims("diff", input, 1)
     if n < 0:
         raise OptionError(f"diff: n must not be negative, got {n}")
-    dim = normal_dim(dim, x.ndim)
+    dim = normal_dim(dim, input.ndim)
     if n == 0:
-        return clone(x)
-    parts = [t for t in (prepend, x, append) if t is not None]
-    x = cat(parts, dim) if len(parts) > 1 else x
-    times = min(n, x.shape[dim])
+        return clone(input)
+    parts = [t for t in (prepend, input, append) if t is not None]
+    input = cat(parts, dim) if len(parts) > 1 else input
+    times = min(n, input.shape[dim])
     for _ in range(times):
-        after, before = get(x, at(dim, slice(1, None))), get(x, at(dim, slice(0, -1)))
-        x = ne(after, before) if x.dtype.kind == "b" else after - before
-    return x if times else clone(x)
+        after, before = get(input, at(dim, slice(1, None))), get(input, at(dim, slice(0, -1)))
+        input = ne(after, before) if input.dtype.kind == "b" else after - before
+    return input if times else clone(input)
 
 
 # --- joined ---------------------------------------------------------------------------------------
@@ -484,19 +494,19 @@ def column_stack(tensors: Sequence[Any]) -> Any:
     return cat([reshape_(t, (-1, 1)) if t.ndim < 2 else t for t in tensors], 1)
 
 
-def hsplit(x: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
     """Pieces side by side: `tensor_split` along the second dimension, or the only one."""
-    _need_dims("hsplit", x, 1)
-    return _split_evenly("hsplit", x, indices_or_sections, 0 if x.ndim == 1 else 1)
+    _need_dims("hsplit", input, 1)
+    return _split_evenly("hsplit", input, indices_or_sections, 0 if input.ndim == 1 else 1)
 
 
-def vsplit(x: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
     """Pieces on top of each other: `tensor_split` along the first dimension."""
-    _need_dims("vsplit", x, 2)
-    return _split_evenly("vsplit", x, indices_or_sections, 0)
+    _need_dims("vsplit", input, 2)
+    return _split_evenly("vsplit", input, indices_or_sections, 0)
 
 
-def _split_evenly(name: str, x: Any, sections: Any, dim: int) -> tuple[Any, ...]:
-    if isinstance(sections, int) and (sections <= 0 or x.shape[dim] % sections):
-        raise OptionError(f"{name}: {x.shape[dim]} slices do not make {sections} equal pieces")
-    return tensor_split(x, sections, dim)
+def _split_evenly(name: str, input: Any, sections: Any, dim: int) -> tuple[Any, ...]:
+    if isinstance(sections, int) and (sections <= 0 or input.shape[dim] % sections):
+        raise OptionError(f"{name}: {input.shape[dim]} slices do not make {sections} equal pieces")
+    return tensor_split(input, sections, dim)

@@ -34,7 +34,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     if input is not None and other is not None:
         return elementwise.where(condition, input, other)
     if input is not None or other is not None:
-        raise OptionError("where: give both input and other, or only the condition")
+        raise OptionError("where: takes a condition alone, or 3 arguments; got 2")
     return nonzero(condition, as_tuple=True)
 
 
@@ -279,7 +279,7 @@ def scatter(
     if reduce not in (None, "add"):
         raise OptionError(f"scatter: reduce must be None or 'add', got {reduce!r}")
     if (src is None) == (value is None):
-        raise OptionError("scatter: give either src or value")
+        raise OptionError("scatter: exactly 1 of src and value must be given")
     x, dim, i = line_up("scatter", input, dim, index)
     given = src if value is None else value
     if isinstance(given, Value) and value is None:

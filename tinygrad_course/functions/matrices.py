@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_course.errors import DtypeError, GradientError, OptionError, ShapeError
+from tinygrad_course.errors import DtypeError, GradientError, LinAlgError, OptionError, ShapeError
 from tinygrad_course.graph import Value
 from tinygrad_course.modes import is_grad_enabled
 from tinygrad_course.ops import linalg as rows
@@ -83,8 +83,12 @@ def _solved(name: str, row: Any, *args: Any, **params: Any) -> Any:
     """A row's result; what NumPy finds wrong is said in our words."""
     try:
         return row(*args, **params)
-    except np.linalg.LinAlgError as error:
-        raise OptionError(f"{name}: {error}, in a tensor of shape {tuple(args[0].shape)}") from None
+    except ShapeError as error:
+        if not isinstance(error.__cause__, np.linalg.LinAlgError):
+            raise
+        raise LinAlgError(
+            f"{name}: {error.__cause__}, in a tensor of shape {tuple(args[0].shape)}"
+        ) from None
 
 
 # --- determinants ---------------------------------------------------------------------------------
@@ -120,7 +124,7 @@ def inv(A: Any) -> Any:
     """The inverse A⁻¹.
 
     Raises:
-        OptionError: A is singular.
+        LinAlgError: A is singular.
     """
     _need_matrix("inv", A)
     return _solved("inv", rows.inverse, A)
@@ -138,7 +142,7 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:
         left: the side that A stands on.
 
     Raises:
-        OptionError: A is singular.
+        LinAlgError: A is singular.
 
     >>> import tinygrad_course as tc
     >>> A = tc.tensor([[2.0, 0.0], [0.0, 4.0]])
@@ -149,7 +153,9 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:
     _need_same("solve", A, B)
     if B.ndim == 1 or (B.ndim == A.ndim - 1 and tuple(B.shape) == tuple(A.shape[:-1])):
         if not left:
-            raise OptionError("solve: with vectors, left=False has no meaning")
+            raise OptionError(
+                f"solve: left=False is for matrices, B is made of vectors: {tuple(B.shape)}"
+            )
         return owned(reshape_(_solve("solve", A, unsqueeze(B, -1)), _vectors(A, B)))
     if not left:
         return owned(transpose(_solve("solve", transpose(A, -2, -1), transpose(B, -2, -1)), -2, -1))
@@ -189,7 +195,7 @@ def solve_triangular(
         unitriangular: take A's diagonal as ones, whatever it holds.
 
     Raises:
-        OptionError: a 0 on the diagonal of A.
+        LinAlgError: a 0 on the diagonal of A.
     """
     _need_matrix("solve_triangular", A)
     _need_same("solve_triangular", A, B)
@@ -224,7 +230,7 @@ def cholesky(A: Any, *, upper: bool = False) -> Any:
     The gradient is the symmetric one.
 
     Raises:
-        OptionError: A is not positive definite.
+        LinAlgError: A is not positive definite.
     """
     _need_matrix("cholesky", A)
     out = _solved("cholesky", rows.cholesky_of, A)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from tinygrad_course.primitive import Primitive
 from .shape import broadcast_to_, normal_dim, reshape_
 
 BOOL = np.dtype(bool)
+# what getrefcount says of an array that one tensor and one local variable hold
+_HELD = (lambda array: sys.getrefcount(array))(np.empty(0)) + 1
 
 # --- rows -----------------------------------------------------------------------------------------
 
@@ -81,7 +84,10 @@ def _places(index: Any, shape: tuple[int, ...]) -> Any:
     """
     parts = index if isinstance(index, tuple) else (index,)
     used = len(shape) if any(p is Ellipsis for p in parts) else sum(map(_consumed, parts))
-    first = np.arange(math.prod(shape[:used])).reshape(shape[:used])[index].reshape(-1)
+    if all(isinstance(p, np.ndarray) and p.dtype != bool for p in parts):
+        first = np.ravel_multi_index(parts, shape[:used], mode="wrap").reshape(-1)
+    else:
+        first = np.arange(math.prod(shape[:used])).reshape(shape[:used])[index].reshape(-1)
     inner = math.prod(shape[used:])
     return first if inner == 1 else (first[:, None] * inner + np.arange(inner)).reshape(-1)
 
@@ -94,7 +100,7 @@ def _consumed(part: Any) -> int:
 
 
 def _put(x: Any, v: Any, index: Any) -> Any:
-    out = x.copy()
+    out = np.copy(x)  # an array, where x.copy() of a NumPy number is a number
     out[index] = v
     return out
 
@@ -169,6 +175,28 @@ def get(x: Any, index: Any) -> Any:
     if isinstance(out, Value) and is_basic(index):
         out._origin = False  # type: ignore[attr-defined]
     return out
+
+
+def put(x: Any, index: Any, value: Any) -> Any:
+    """x with a value of its dtype written at an index; None if x itself could take the value.
+
+    That is so if nothing else knows the array of x: no graph, no view, no other tensor.
+    """
+    index = plain_index(index, x.shape)
+    array, new = x._data, value._data
+    try:
+        constant = x._node is None and value._node is None and array.base is None
+        if constant and sys.getrefcount(array) <= _HELD:
+            array[index] = new
+            return None
+        target = array[index].shape
+        np.broadcast_to(new, target)
+    except (ValueError, IndexError) as error:
+        raise ShapeError(
+            f"x[index] = value: a value of shape {new.shape} into a tensor of shape {array.shape}: "
+            f"{error}"
+        ) from error
+    return index_put(x, value, index=index, shape=target)
 
 
 def gather(input: Any, dim: int, index: Any) -> Any:

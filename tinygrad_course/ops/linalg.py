@@ -103,9 +103,16 @@ def _affine(x: Any, w: Any, *b: Any) -> Any:
 
 
 def _cofactors(x: Any) -> Any:
-    """|U Vᵀ| U diag(Πⱼ≠ᵢ sⱼ) Vᵀ: no division, so matrices without an inverse have theirs."""
+    """|x| x⁻ᵀ; near singular matrices |U Vᵀ| U diag(Πⱼ≠ᵢ sⱼ) Vᵀ, where nothing is divided."""
+    det, scale = np.linalg.det(x), np.abs(x).max((-2, -1), initial=0.0)
+    if det.all():
+        inverse = np.linalg.inv(x)
+        condition = scale * np.abs(inverse).max((-2, -1), initial=0.0)
+        if (condition < 1e-2 / np.finfo(x.dtype).eps).all():
+            return det[..., None, None] * inverse.swapaxes(-1, -2)
     u, s, vt = np.linalg.svd(x)
-    others = np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]).prod(-1)
+    with np.errstate(over="ignore"):
+        others = np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]).prod(-1)
     return np.linalg.det(u @ vt)[..., None, None] * (u * others[..., None, :] @ vt)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_course.arrays import promote
-from tinygrad_course.errors import OptionError, ShapeError, named
+from tinygrad_course.errors import DtypeError, OptionError, ShapeError, named
 from tinygrad_course.graph import Value
 from tinygrad_course.primitive import Primitive
 
@@ -154,8 +154,15 @@ def normal_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     return dims if ndim else ()
 
 
-def normal_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    """Sizes given one by one or as one sequence."""
+def normal_shape(
+    shape: tuple[Any, ...], by_name: dict[str, Any] | None = None, word: str = "shape"
+) -> tuple[int, ...]:
+    """Sizes given one by one, as one sequence, or as a sequence by the name `word`."""
+    if by_name:
+        if shape or by_name.keys() != {word}:
+            given = ", ".join(by_name)
+            raise DtypeError(named(f"got {given}=; give numbers, a sequence, or {word}="))
+        shape = (by_name[word],)
     if len(shape) == 1 and isinstance(shape[0], Sequence):
         shape = tuple(shape[0])
     if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in shape):
@@ -177,78 +184,79 @@ def _filled(shape: tuple[int, ...], x: Any) -> tuple[int, ...]:
     return shape
 
 
-def reshape_(x: Any, *shape: Any) -> Any:
+def reshape_(input: Any, *shape: Any, **by_name: Any) -> Any:
     """The same numbers, row by row, in another shape; one size may be -1.
 
     >>> import tinygrad_course as tc
     >>> tc.arange(6).reshape(2, -1).tolist()
     [[0, 1, 2], [3, 4, 5]]
     """
-    return reshape(x, shape=_filled(normal_shape(shape), x), source=tuple(x.shape))
+    sizes = _filled(normal_shape(shape, by_name), input)
+    return reshape(input, shape=sizes, source=tuple(input.shape))
 
 
-def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """The dimensions from `start_dim` to `end_dim` made into one."""
-    first, last = normal_dim(start_dim, x.ndim), normal_dim(end_dim, x.ndim)
+    first, last = normal_dim(start_dim, input.ndim), normal_dim(end_dim, input.ndim)
     if first > last:
         raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    shape = tuple(x.shape)
-    return reshape_(x, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+    shape = tuple(input.shape)
+    return reshape_(input, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
 
 
-def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Any:
+def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     """One dimension made into several."""
-    dim, shape = normal_dim(dim, x.ndim), tuple(x.shape)
+    dim, shape = normal_dim(dim, input.ndim), tuple(input.shape)
     known = math.prod(n for n in sizes if n != -1)
     sizes = [shape[dim] // known if n == -1 and known else n for n in sizes]
     if math.prod(sizes) != shape[dim]:
         raise ShapeError(f"unflatten: dimension {dim} has {shape[dim]}, not {tuple(sizes)}")
-    return reshape_(x, (*shape[:dim], *sizes, *shape[dim + 1 :]))
+    return reshape_(input, (*shape[:dim], *sizes, *shape[dim + 1 :]))
 
 
-def unsqueeze(x: Any, dim: int) -> Any:
+def unsqueeze(input: Any, dim: int) -> Any:
     """A dimension of size 1 put in at `dim`."""
-    dim = normal_dim(dim, x.ndim + 1)
-    return reshape_(x, (*x.shape[:dim], 1, *x.shape[dim:]))
+    dim = normal_dim(dim, input.ndim + 1)
+    return reshape_(input, (*input.shape[:dim], 1, *input.shape[dim:]))
 
 
-def squeeze(x: Any, dim: int | Sequence[int] | None = None) -> Any:
+def squeeze(input: Any, dim: int | Sequence[int] | None = None) -> Any:
     """Dimensions of size 1 left out: all, or those named."""
-    gone = normal_dims(dim, x.ndim)
-    return reshape_(x, tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in gone))
+    gone = normal_dims(dim, input.ndim)
+    return reshape_(input, tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in gone))
 
 
-def permute_(x: Any, *dims: Any) -> Any:
+def permute_(input: Any, *dims: Any, **by_name: Any) -> Any:
     """The dimensions in another order."""
-    order = normal_dims(normal_shape(dims), x.ndim)
-    if len(order) != x.ndim:
-        raise ShapeError(f"permute: {dims} must name each of the {x.ndim} dimensions once")
-    return permute(x, dims=order)
+    order = normal_dims(normal_shape(dims, by_name, "dims"), input.ndim)
+    if len(order) != input.ndim:
+        raise ShapeError(f"permute: {order} must name each of the {input.ndim} dimensions once")
+    return permute(input, dims=order)
 
 
-def transpose(x: Any, dim0: int, dim1: int) -> Any:
+def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Two dimensions exchanged."""
-    order = list(range(x.ndim))
+    order = list(range(input.ndim))
     if order:
-        a, b = normal_dim(dim0, x.ndim), normal_dim(dim1, x.ndim)
+        a, b = normal_dim(dim0, input.ndim), normal_dim(dim1, input.ndim)
         order[a], order[b] = order[b], order[a]
-    return permute(x, dims=tuple(order))
+    return permute(input, dims=tuple(order))
 
 
-def expand(x: Any, *sizes: Any) -> Any:
+def expand(input: Any, *size: Any, **by_name: Any) -> Any:
     """Dimensions of size 1 repeated without copying; -1 keeps a size."""
-    shape = list(normal_shape(sizes))
-    lead = len(shape) - x.ndim
+    shape = list(normal_shape(size, by_name, "size"))
+    lead = len(shape) - input.ndim
     if lead < 0:
-        raise ShapeError(f"expand: {tuple(shape)} has fewer dimensions than {tuple(x.shape)}")
+        raise ShapeError(f"expand: {tuple(shape)} has fewer dimensions than {tuple(input.shape)}")
     for i, n in enumerate(shape):
-        shape[i] = x.shape[i - lead] if n == -1 and i >= lead else n
-    return broadcast_to_(x, shape)
+        shape[i] = input.shape[i - lead] if n == -1 and i >= lead else n
+    return broadcast_to_(input, shape)
 
 
-def broadcast_to_(x: Any, shape: Sequence[int]) -> Any:
+def broadcast_to_(input: Any, shape: Sequence[int]) -> Any:
     """The value repeated to a shape by the rules of broadcasting."""
-    return broadcast_to(x, shape=normal_shape((shape,)), source=tuple(x.shape))
+    return broadcast_to(input, shape=normal_shape((shape,)), source=tuple(input.shape))
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
@@ -259,7 +267,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """
     tensors = [t for t in tensors if tuple(t.shape) != (0,)] or list(tensors)[:1]
     if not tensors:
-        raise ShapeError("cat: expected at least one tensor, got an empty sequence")
+        raise ShapeError("cat: expected at least 1 tensor, got an empty sequence")
     dim = normal_dim(dim, tensors[0].ndim)
     if any(t.ndim != tensors[0].ndim or t.ndim == 0 for t in tensors):
         raise ShapeError(
@@ -271,6 +279,8 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Tensors of one shape joined along a new dimension."""
+    if not tensors:
+        raise ShapeError("stack: expected at least 1 tensor, got an empty sequence")
     if len({tuple(t.shape) for t in tensors}) > 1:
         shapes = ", ".join(str(tuple(t.shape)) for t in tensors)
         raise ShapeError(f"stack: all tensors need the same shape, got {shapes}")
@@ -286,22 +296,24 @@ def split_sizes(x: Any, sizes: Sequence[int], dim: int) -> list[Any]:
     return pieces
 
 
-def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+def split(
+    tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0
+) -> tuple[Any, ...]:
     """Pieces of one size (the last may be smaller), or of the sizes listed."""
-    dim, sizes = normal_dim(dim, x.ndim), split_size_or_sections
-    total = x.shape[dim]
+    dim, sizes = normal_dim(dim, tensor.ndim), split_size_or_sections
+    total = tensor.shape[dim]
     if isinstance(sizes, int):
         if sizes <= 0 and total:
             raise OptionError(f"split: the size of a piece must be positive, got {sizes}")
         sizes = [min(sizes, total - i) for i in range(0, total, sizes or 1)] or [0]
     if sum(sizes) != total:
         raise ShapeError(f"split: sizes {tuple(sizes)} do not add up to {total} in dim {dim}")
-    return tuple(split_sizes(x, sizes, dim))
+    return tuple(split_sizes(tensor, sizes, dim))
 
 
-def chunk(x: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most `chunks` pieces of equal size (the last may be smaller)."""
     if chunks <= 0:
         raise OptionError(f"chunk: the number of chunks must be positive, got {chunks}")
-    size = x.shape[normal_dim(dim, x.ndim)]
-    return split(x, max(-(-size // chunks), 1), dim)
+    size = input.shape[normal_dim(dim, input.ndim)]
+    return split(input, max(-(-size // chunks), 1), dim)

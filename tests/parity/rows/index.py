@@ -30,7 +30,37 @@ def forwards(index: Any) -> bool:
 
 
 def index_of(make: Maker, shape: Any) -> Any:
+    if shape and 0 not in shape and make.draw(st.booleans()):
+        return mixture(make, shape)
     return make.draw(ts.indices(shape).filter(forwards))
+
+
+def mixture(make: Maker, shape: Any) -> Any:
+    """Ints, slices, None, Ellipsis, integer arrays and masks, in any order."""
+    length = make.draw(st.integers(1, 2))
+    parts: list[Any] = []
+    for n in shape:
+        kind = make.draw(st.sampled_from(("int", "slice", "array", "mask", "column", "none")))
+        if kind == "int":
+            parts.append(make.draw(st.integers(-n, n - 1)))
+        elif kind == "slice":
+            parts.append(make.draw(st.slices(n).filter(forwards)))
+        elif kind == "mask":
+            parts.append(np.arange(n) < min(length, n))
+            if length > n:
+                parts[-1] = np.arange(n) < 1
+        else:
+            sizes = (length,) if kind == "array" else (2, 1)
+            places = st.integers(-n, n - 1)
+            parts.append(make.draw(hnp.arrays(np.int64, sizes, elements=places)))
+            if kind == "none":
+                parts.insert(make.draw(st.integers(0, len(parts))), None)
+    if make.draw(st.booleans()):
+        cut = make.draw(st.integers(0, len(parts)))
+        left, right = make.draw(st.integers(0, cut)), cut
+        if not any(p is None for p in parts):
+            parts[left:right] = [Ellipsis]
+    return tuple(parts)
 
 
 @shape_row("getitem", ours=lambda x, index: x[index], oracle=lambda x, index: x[as_torch(index)],
@@ -54,7 +84,7 @@ def scatter_reference(x: Any, index: Any, shape: Any) -> Any:
 )
 def scatter_into_case(make: Maker) -> Case:
     shape = make.shape()
-    index = index_of(make, shape)
+    index = indexing.plain_index(index_of(make, shape), shape)
     return [make.array(np.zeros(shape)[index].shape)], {"index": index, "shape": shape}
 
 
@@ -69,7 +99,7 @@ def written(x: Any, v: Any, index: Any) -> Any:
 def index_put_case(make: Maker) -> Case:
     x = make.array(make.shape(), REAL, "float64")
     index = index_of(make, x.shape)
-    places = np.arange(x.size).reshape(x.shape)[index]
+    places = torch.arange(x.size).reshape(x.shape)[as_torch(index)].numpy()
     if np.unique(places).size < places.size:  # which of several values stays is not defined
         index = ()
         places = x

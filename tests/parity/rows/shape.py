@@ -29,13 +29,7 @@ def reshape_case(make: Maker) -> Case:
     return [x], {"shape": factors(make, x.size)}
 
 
-ROWS[-1] = Row(
-    "reshape", lambda x, shape: tc.reshape(x, shape), torch.reshape, reshape_case,
-    covers=("view",), dtypes=ANY,
-)  # fmt: skip
-
-
-@shape_row("permute", ours=lambda x, dims: tc.permute(x, dims), dtypes=ANY)
+@shape_row("permute", dtypes=ANY)
 def permute_case(make: Maker) -> Case:
     x = make.array(make.shape())
     return [x], {"dims": tuple(make.draw(st.permutations(range(x.ndim))))}
@@ -261,8 +255,10 @@ def fliplr_case(make: Maker) -> Case:
     return [make.array(make.shape(2, 3))], {}
 
 
-@shape_row("flip between methods", covers=("flip",), ours=lambda x, dims: x.flip(*dims),
-           oracle=lambda x, dims: x.flip(*dims), dtypes=ANY)  # fmt: skip
+@shape_row("flip between methods", covers=("flip",),
+           ours=lambda x, dims: (x.flip(*dims), x.flip(dims), tc.flip(x, dims=dims)),
+           oracle=lambda x, dims: (x.flip(*dims), x.flip(dims), torch.flip(x, dims=dims)),
+           dtypes=ANY)  # fmt: skip
 def flip_method_case(make: Maker) -> Case:
     x = make.array(make.shape(1, 3))
     dims = make.draw(st.lists(st.integers(0, x.ndim - 1), unique=True, min_size=1))
@@ -300,9 +296,6 @@ def repeat_case(make: Maker) -> Case:
 def tile_case(make: Maker) -> Case:
     x = make.array(make.shape(0, 2))
     return [x], {"dims": tuple(make.draw(st.lists(st.integers(1, 3), max_size=3)))}
-
-
-ROWS[-1] = replace(ROWS[-1], ours=lambda x, dims: tc.tile(x, dims))
 
 
 @shape_row("repeat_interleave", dtypes=ANY)
