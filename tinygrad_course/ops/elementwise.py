@@ -194,9 +194,10 @@ def _sinc(x: Any) -> Any:
 
 def _sinc_slope(x: Any) -> Any:
     """(cos πx − sinc x) / x; the first terms of its series where the difference would cancel."""
-    near = abs(x) < 1e-3
+    near, square = abs(x) < 0.03, x * x * math.pi**2
     z = where(near, 1.0, x)
-    series = x * (x * x * (math.pi**4 / 30) - math.pi**2 / 3)
+    series = ((square / 45360 - 1 / 840) * square + 1 / 30) * square - 1 / 3
+    series = series * x * math.pi**2
     return where(near, series, (cos(z * math.pi) - sinc(z)) / z)
 
 
