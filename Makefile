@@ -1,10 +1,11 @@
 # Each command makes what it needs in .venv the first time, and again when pyproject.toml changes.
 #   make demo [ARGS="--epochs 20 --seed 1"]    LeNet learns handwritten digits; pictures in outputs/
+#   make course [ARGS="all --quick"]           the chapters: a list, or those that are named
 #   make test [PYTEST="-k loader"]             lint, types, tests
 #   make clean                                 remove .venv, outputs/ and caches
 
 .DELETE_ON_ERROR:
-.PHONY: demo test clean
+.PHONY: demo course test clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,6 +18,9 @@ demo: export NUMBA_NUM_THREADS ?= 1
 demo: export OPENBLAS_NUM_THREADS ?= 1
 demo: $(VENV)/.demo
 	$(BIN)/python examples/lenet.py $(ARGS)
+
+course: $(VENV)/.course
+	$(BIN)/python -m examples $(ARGS)
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -43,8 +47,12 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install -q --editable '.[demo]'
 	@touch $@
 
+$(VENV)/.course: $(VENV)/.demo
+	$(BIN)/python -m pip install -q --editable '.[course]'
+	@touch $@
+
 # PyTorch is what the tests compare with; without it they skip those comparisons and say so.
-$(VENV)/.test: $(VENV)/.demo
+$(VENV)/.test: $(VENV)/.course
 	$(BIN)/python -m pip install -q --group test --group lint
 	@$(BIN)/python -m pip install -q '$(TORCH)' || echo "no $(TORCH) here: the comparisons with PyTorch will be skipped"
 	@touch $@
