@@ -97,7 +97,7 @@ def test_multiply_adds_by_formula(name):
     assert make().summary(*shapes).multiply_adds == products
 
 
-@pytest.mark.parametrize("name", [name for name in MORE if hasattr(nn, name)])
+@pytest.mark.parametrize("name", MORE)
 def test_multiply_adds_of_other_windows(name):
     sizes, shape, products = MORE[name]
     shapes = [shape] if name != "Bilinear" else [shape, (BATCH, 4)]
