@@ -326,6 +326,8 @@ def test_materialized_gradients_are_zeros():
     gx, gy = tc.grad(x.sum(), [x, y], materialize_grads=True)
     assert gx.tolist() == [1.0, 1.0]
     assert gy.tolist() == [0.0, 0.0, 0.0]
+    with pytest.raises(ValueError, match="only_inputs"):
+        tc.grad(x.sum(), x, only_inputs=False)
     with pytest.raises(ValueError, match="materialize_grads"):
         tc.grad(x.sum(), [x, y], allow_unused=False, materialize_grads=True)
 

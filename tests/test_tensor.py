@@ -360,3 +360,23 @@ def test_copies_are_independent_leaves():
         assert x.item() == 1.0
     with pytest.raises(GradientError, match="leaf"):
         copy.deepcopy(x * 2)
+
+
+OVER = [lambda t: t.zero_(), lambda t: t.fill_(2.0), lambda t: t.copy_(tc.ones(1))]
+
+
+@pytest.mark.parametrize("write", OVER)
+def test_a_value_written_over_still_belongs_to_its_graph(write):
+    """As in PyTorch: backward goes on, and what was there before gets the gradient 0."""
+    x = tc.ones(2, 3, requires_grad=True)
+    y = x * 2
+    assert write(y) is y
+    assert y.requires_grad
+    y.sum().backward()
+    assert x.grad.tolist() == [[0.0] * 3] * 2
+    source = tc.ones(3, requires_grad=True)
+    plain = tc.zeros(2, 3).copy_(source)
+    plain.sum().backward()
+    assert source.grad.tolist() == [2.0, 2.0, 2.0]
+    with pytest.raises(ShapeError, match="index_put"):
+        tc.zeros(2, 3).copy_(tc.ones(4))

@@ -35,6 +35,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
@@ -46,6 +47,7 @@ def grad(
         grad_outputs: one gradient per output; 1 for outputs of one element.
         retain_graph: keep what the backward pass needs; by default only with `create_graph`.
         create_graph: record the backward pass too, so that its results can be differentiated.
+        only_inputs: True; PyTorch, too, has no other way any more.
         allow_unused: give None, instead of an error, for inputs that no output depends on.
         materialize_grads: give zeros for them.
 
@@ -61,6 +63,8 @@ def grad(
     """
     if materialize_grads and allow_unused is False:
         raise OptionError("grad(): materialize_grads=True allows unused inputs; leave allow_unused")
+    if not only_inputs:
+        raise OptionError("grad(): only_inputs=False is not offered; call backward() for leaves")
     wanted = [_tracked(v, "input") for v in _listed(inputs)]
     face, roots = _roots(outputs, grad_outputs, create_graph)
     grads = walk(

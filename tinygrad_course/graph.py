@@ -376,8 +376,7 @@ def check_stale(node: Node, parent: Node, saved: tuple[Any, ...]) -> int:
     A row with a joint rule saves all its arguments, in its own way. A view saves nothing, but what
     was made from it may have saved the leaf's own memory.
     """
-    row = node.prim
-    anyway = row.joint is not None or row.view or row.name == "getitem"
+    anyway = node.prim.joint is not None or node.prim.view or node.name == "getitem"
     for v, p in zip(saved[1:], node.parents, strict=False):
         if anyway or (p is parent and v is not None):
             raise errors.stale_leaf(node, parent)

@@ -14,6 +14,7 @@ from .arrays import checked_dtype, get_default_dtype
 from .errors import GradientError, ShapeError
 from .graph import Value
 from .ops import shape
+from .ops.index import index_put
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -281,7 +282,7 @@ class TensorProtocols(Value):
         value = self._constant(value).to(self.dtype)
         if value.ndim:
             raise ShapeError(f"fill_: one value is needed, got a tensor of shape {value.shape}")
-        return self._become(shape.clone(shape.expand(value, self.shape)), "fill_")
+        return self._become(index_put(self, value, index=..., shape=self.shape), "fill_")
 
     def zero_(self) -> Tensor:
         """Every element becomes 0."""
@@ -290,4 +291,4 @@ class TensorProtocols(Value):
     def copy_(self, source: Any) -> Tensor:
         """The elements become those of `source`, broadcast and converted."""
         source = self._constant(source).to(self.dtype)
-        return self._become(shape.clone(shape.broadcast_to_(source, self.shape)), "copy_")
+        return self._become(index_put(self, source, index=..., shape=self.shape), "copy_")

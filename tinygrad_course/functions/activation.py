@@ -55,9 +55,15 @@ def prelu(input: Any, weight: Any) -> Any:
 
 
 def _exponential(input: Any, scale: float, slope: float) -> Any:
-    """scale · (eˣ − 1) below 0, slope · x above; the branch not taken sees 0, never an overflow."""
-    below = ops.expm1(ops.where(input > 0, 0.0, input)) * scale
-    return ops.where(input > 0, input if slope == 1 else input * slope, below)
+    """scale · (eˣ − 1) below 0, slope · x above; the branch not taken sees 0, never an overflow.
+
+    At 0 itself the slope is `scale` and the second derivative 0, as in PyTorch.
+    """
+    below = ops.expm1(ops.where(input < 0, input, 0.0)) * scale
+    above = input if slope == 1 else input * slope
+    if slope != scale:
+        above = ops.where(input > 0, above, input * scale)
+    return ops.where(input < 0, below, above)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -75,7 +81,7 @@ def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x where positive, else α (e^(x/α) − 1)."""
     if alpha == 0:
         raise OptionError("celu: alpha must not be 0")
-    return ops.where(input > 0, input, ops.expm1(ops.where(input > 0, 0.0, input / alpha)) * alpha)
+    return ops.where(input < 0, ops.expm1(ops.where(input < 0, input / alpha, 0.0)) * alpha, input)
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:

@@ -12,7 +12,7 @@ from tinygrad_course.ops import elementwise as rows
 from tinygrad_course.ops.index import take_along_dim
 from tinygrad_course.ops.order import argsort_at
 from tinygrad_course.ops.reduce import Found, median_of_all
-from tinygrad_course.ops.shape import clone, normal_dim, reshape_
+from tinygrad_course.ops.shape import clone, normal_dim, owned, reshape_
 
 
 def sort(input: Any, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Found:
@@ -33,7 +33,7 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, *, stable: bool
     """Where the elements in order are, along a dimension, as int64; see `sort`."""
     dim = normal_dim(dim, input.ndim)
     if not input.ndim:
-        return reshape_(argsort(reshape_(input, (1,))), ())
+        return owned(reshape_(argsort(reshape_(input, (1,))), ()))
     return argsort_at(input, dim=dim, descending=bool(descending))
 
 
@@ -87,7 +87,7 @@ def _ranked(input: Any, order: Any, rank: Any, dim: int, keepdim: bool) -> Found
     if keepdim:
         return Found(values, indices)
     shape = (*input.shape[:dim], *input.shape[dim + 1 :])
-    return Found(reshape_(values, shape), reshape_(indices, shape))
+    return Found(owned(reshape_(values, shape)), owned(reshape_(indices, shape)))
 
 
 def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:

@@ -14,9 +14,7 @@ from tinygrad_course.primitive import Primitive
 
 from .elementwise import abs, exp, isnan, maximum, minimum, pow, sign, square, where
 from .index import take_along_dim
-from .shape import (
-    broadcast_to, cast, clone, normal_dim, normal_dims, owned, reshape, reshape_,
-)  # fmt: skip
+from .shape import broadcast_to, cast, clone, normal_dim, normal_dims, owned, reshape, reshape_
 
 Dim = int | Sequence[int] | None
 
