@@ -1,8 +1,8 @@
 """Linear algebra: decompositions, inverses, determinants and norms, of matrices and of batches.
 
 A matrix is the last two dimensions; those before it are batches. float32 and float64 only. Where
-eigenvalues or singular values coincide, the eigenvectors are not functions of the matrix; what
-depends on the values alone has its gradient there, too.
+eigenvalues or singular values coincide, their vectors are no functions of the matrix: the gradient
+of what depends on the vectors is nan there; what depends on the values alone has its gradient.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ solve_rows = Primitive(
 )
 det_of = Primitive(
     "det", "|x|",
-    np.linalg.det,
+    lambda x: _det(x),
     lambda g, out, x: _each(g) * cofactors(x),
 )
 cofactors = Primitive(
@@ -102,9 +102,14 @@ def _affine(x: Any, w: Any, *b: Any) -> Any:
 # --- the work of the rows: raw arrays -------------------------------------------------------------
 
 
+def _det(x: Any) -> Any:
+    with np.errstate(over="ignore"):
+        return np.linalg.det(x)
+
+
 def _cofactors(x: Any) -> Any:
     """|x| x⁻ᵀ; near singular matrices |U Vᵀ| U diag(Πⱼ≠ᵢ sⱼ) Vᵀ, where nothing is divided."""
-    det, scale = np.linalg.det(x), np.abs(x).max((-2, -1), initial=0.0)
+    det, scale = _det(x), np.abs(x).max((-2, -1), initial=0.0)
     if det.all():
         inverse = np.linalg.inv(x)
         condition = scale * np.abs(inverse).max((-2, -1), initial=0.0)
@@ -113,7 +118,7 @@ def _cofactors(x: Any) -> Any:
     u, s, vt = np.linalg.svd(x)
     with np.errstate(over="ignore"):
         others = np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]).prod(-1)
-    return np.linalg.det(u @ vt)[..., None, None] * (u * others[..., None, :] @ vt)
+    return _det(u @ vt)[..., None, None] * (u * others[..., None, :] @ vt)
 
 
 def _stacked(top: Any, *rest: Any) -> Any:
@@ -161,14 +166,15 @@ def _skew(x: Any) -> Any:
     return x - _mT(x)
 
 
-def _reciprocal(x: Any) -> Any:
-    """1 / x, and 0 for 0: coinciding eigenvalues have no share in the gradient."""
-    return where(x == 0, 0.0, 1 / where(x == 0, 1.0, x))
+def _ratio(x: Any, y: Any) -> Any:
+    """x / y, where 0 / 0 is 0: what depends on the values alone does not mind if they coincide."""
+    return where(y == 0, where(x == 0, 0.0, math.nan), x / where(y == 0, 1.0, y))
 
 
-def _differences(x: Any) -> Any:
-    """xⱼ − xᵢ at [i, j]."""
-    return unsqueeze(x, -2) - unsqueeze(x, -1)
+def _over_differences(x: Any, values: Any) -> Any:
+    """xᵢⱼ / (vⱼ − vᵢ), and 0 on the diagonal."""
+    off = 1 - np.eye(x.shape[-1], dtype=x.dtype)
+    return _ratio(x * off, unsqueeze(values, -2) - unsqueeze(values, -1))
 
 
 def _of_cofactors(g: Any, out: Any, inverse: Any) -> Any:
@@ -189,7 +195,7 @@ def _cholesky_rule(g: Any, out: Any) -> Any:
 def _eigh_rule(g: Any, out: Any) -> Any:
     n = out.shape[-1]
     values, v = first(out), part(out, 1, n + 1)
-    inner = (_mT(v) @ part(g, 1, n + 1)) * _reciprocal(_differences(values))
+    inner = _over_differences(_mT(v) @ part(g, 1, n + 1), values)
     return v @ (inner + _on_diagonal(first(g))) @ _mT(v)
 
 
@@ -198,15 +204,14 @@ def _svd_rule(g: Any, out: Any, m: int) -> Any:
     end = out.shape[-2]
     s, u, v = first(out), part(out, 1, m + 1), part(out, m + 1, end)
     gu, gv = part(g, 1, m + 1), part(g, m + 1, end)
-    f = _reciprocal(_differences(s * s))
     row, column = unsqueeze(s, -2), unsqueeze(s, -1)
-    inner = _skew(_mT(u) @ gu) * f * row + column * (_skew(_mT(v) @ gv) * f)
+    left, right = (_over_differences(_skew(_mT(x) @ gx), s * s) for x, gx in ((u, gu), (v, gv)))
+    inner = left * row + column * right
     out = u @ (inner + _on_diagonal(first(g))) @ _mT(v)
-    back = _reciprocal(row)
     if m > s.shape[-1]:
-        out = out + ((gu - u @ (_mT(u) @ gu)) * back) @ _mT(v)
+        out = out + _ratio(gu - u @ (_mT(u) @ gu), row) @ _mT(v)
     if end - m - 1 > s.shape[-1]:
-        out = out + (u * back) @ _mT(gv - v @ (_mT(v) @ gv))
+        out = out + u @ _mT(_ratio(gv - v @ (_mT(v) @ gv), row))
     return out
 
 

@@ -303,8 +303,8 @@ def solve_case(make: Maker) -> Case:
         return [a, make.array(a.shape[:-1], REAL, a.dtype.name)], {}
     k = make.draw(st.integers(1, 2))
     shape = (*lead(make)[:1], *((n, k) if left else (k, n)))
-    if shape == a.shape[:-1]:
-        shape = shape[1:]
+    if shape == a.shape[:-1]:  # that would be vectors
+        shape, left = (n, k), True
     return [a, make.array(shape, REAL, a.dtype.name)], {"left": left}
 
 
