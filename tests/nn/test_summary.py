@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
 import tinygrad_course as tc
 from tinygrad_course import nn
-from tinygrad_course.errors import ShapeError
+from tinygrad_course.errors import OptionError, ShapeError
 from tinygrad_course.tensor import Tensor
 
 
@@ -161,6 +163,13 @@ def test_nothing_changes():
         model.summary((5, 9))
     assert everything() == before
     assert Tensor.__dict__["_compute"] is compute
+
+
+def test_a_model_that_cannot_be_copied():
+    model = nn.Linear(2, 2)
+    model.lock = threading.Lock()
+    with pytest.raises(OptionError, match=r"a copy of the model.*lock"):
+        model.summary((1, 2))
 
 
 def test_the_table():

@@ -300,6 +300,16 @@ def test_a_run_that_stopped_early_stays_stopped(tmp_path):
     assert go() == first
 
 
+def test_a_resumed_run_says_so(tmp_path, capsys):
+    from tinygrad_course.training import fit
+
+    for epochs in (1, 2):
+        model, optimizer = parts()
+        how = {"epochs": epochs, "checkpoint": tmp_path / "run.safetensors", "resume": True}
+        fit(model, nn.CrossEntropyLoss(), optimizer, DataLoader(blobs(), 16), **how)
+    assert "run.safetensors, after 1 epochs and 0 batches" in capsys.readouterr().out
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     path = tmp_path / "run.safetensors"
     model, optimizer = parts()

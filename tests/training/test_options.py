@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import signal
 import sys
@@ -115,6 +116,19 @@ def test_one_output_for_two_classes_has_an_accuracy(loss, last):
     assert history[-1].metrics["val_f1"] == found.f1("binary")
 
 
+def test_a_table_of_the_classes():
+    model, optimizer = parts()
+    run(model, optimizer, 2, noise=2.0)
+    found = evaluate(model, DataLoader(blobs(30, 1, 2.0), 7))
+    head, *rows, mean = found.table(["left", "right", "far"]).splitlines()
+    assert head.split() == ["class", "precision", "recall", "f1", "samples"]
+    assert [float(row.split()[3]) for row in rows] == pytest.approx(found.f1(None), abs=1e-4)
+    assert [row.split()[0] for row in rows] == ["left", "right", "far"]
+    assert float(mean.split()[2]) == pytest.approx(found.recall("macro"), abs=1e-4)
+    with pytest.raises(OptionError, match="3 classes need as many names, got 2"):
+        found.table(["left", "right"])
+
+
 def test_several_labels_at_once_have_no_accuracy():
     x, y = np.ones((4, 2), np.float32), np.array([[0, 1]] * 4, np.float32)
     found = evaluate(nn.Identity(), DataLoader(TensorDataset(x, y), 2), nn.BCEWithLogitsLoss())
@@ -167,6 +181,15 @@ def test_early_stopping_can_leave_the_weights_and_watch_what_should_grow():
     assert EarlyStopping("val_accuracy").mode == "max"
 
 
+def test_early_stopping_begins_anew_with_another_run():
+    stop = EarlyStopping(patience=1)
+    for numbers in ([1, 2], [4, 3]):
+        model, optimizer = parts()
+        history = run(model, optimizer, 2, callbacks=[Scripted(numbers), stop])
+        assert len(history) == 2
+    assert (stop.best, stop.best_epoch) == (3, 2)
+
+
 def test_early_stopping_says_what_it_misses():
     with pytest.raises(OptionError, match=r"no 'val_loss' to watch.*give fit\(\) validation"):
         run(*parts(), callbacks=[EarlyStopping()], validation=None)
@@ -216,6 +239,7 @@ def test_a_history_as_columns_and_as_a_file(tmp_path):
     assert head == "epoch,loss,accuracy,val_f1,lr,seconds"
     assert float(second.split(",")[1]) == 1 / 3
     assert str(history).splitlines()[2] == "    2  0.3333    0.5000  1.0000  0.01     1.00"
+    assert copy.deepcopy(history) == history
     assert str(History()) == "epoch  loss  accuracy  val_loss  val_accuracy"
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from tinygrad_course.autograd import no_grad
 from tinygrad_course.creation import default_generator, zeros
+from tinygrad_course.errors import OptionError
 from tinygrad_course.tensor import Tensor, as_tensor
 
 from .module import Module
@@ -86,7 +87,13 @@ def summarise(model: Module, inputs: tuple[Any, ...], kwargs: dict[str, Any]) ->
     The copy shares the parameters, which no forward writes into, and nothing else.
     """
     shared: dict[int, Any] = {id(p): p for p in model.parameters()}
-    trial = copy.deepcopy(model, shared).eval()
+    try:
+        trial = copy.deepcopy(model, shared).eval()
+    except TypeError as error:
+        raise OptionError(
+            f"summary() runs a copy of the model, so that it changes nothing, and this one cannot "
+            f"be copied: {error}"
+        ) from error
     tracer = Tracer(trial)
     before = default_generator.get_state()
     try:

@@ -94,9 +94,16 @@ class EarlyStopping(Callback):
             )
         self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
         self.mode, self.restore_best = mode_of(monitor, mode), restore_best
+        self._forget()
+
+    def _forget(self) -> None:
         self.best = math.inf if self.mode == "min" else -math.inf
         self.best_epoch = self.waited = 0
         self.weights: dict[str, Any] = {}
+
+    def on_train_begin(self, run: Run) -> None:
+        if run.epoch == 1 and run.batch == 0:  # another run than the one before
+            self._forget()
 
     def on_epoch_end(self, run: Run) -> bool:
         value = measured(run.history, self.monitor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from tinygrad_course.nn.loss import BCELoss, BCEWithLogitsLoss
 from tinygrad_course.tensor import Tensor
 
 from . import metrics
+from .history import aligned
 
 Array = np.ndarray[Any, Any]
 
@@ -76,6 +77,36 @@ class Evaluation:
     def f1(self, average: str | None = "auto") -> Any:
         """`metrics.f1`; averages as `precision`."""
         return metrics.f1(self.classes, self.predictions, self._average(average))
+
+    def table(self, names: Sequence[str] | None = None) -> str:
+        """Precision, recall and F1 of each class, how often it occurs, and their means, as text.
+
+        Args:
+            names: the classes' names, in order; their numbers unless given.
+
+        Raises:
+            OptionError: as many names as there are not classes.
+
+        >>> print(Evaluation(0.5, 0.75, np.eye(2)[[0, 1, 1, 1]], np.array([0, 0, 1, 1])).table())
+        class  precision  recall      f1  samples
+        0         1.0000  0.5000  0.6667        2
+        1         0.6667  1.0000  0.8000        2
+        mean      0.8333  0.7500  0.7333        4
+        """
+        counts = self.confusion
+        if names is not None and len(names) != len(counts):
+            raise OptionError(f"{len(counts)} classes need as many names, got {len(names)}")
+        hits, predicted, occurring = np.diag(counts), counts.sum(0), counts.sum(1)
+        columns = [
+            metrics.ratio(hits, predicted), metrics.ratio(hits, occurring),
+            metrics.ratio(2 * hits, predicted + occurring),
+        ]  # fmt: skip
+        rows = [["class", "precision", "recall", "f1", "samples"]]
+        for i, count in enumerate(occurring):
+            name = str(i) if names is None else names[i]
+            rows.append([name, *(f"{column[i]:.4f}" for column in columns), str(count)])
+        means = [f"{column.mean():.4f}" for column in columns]
+        return aligned([*rows, ["mean", *means, str(occurring.sum())]], left=1)
 
     def _average(self, average: str | None) -> str | None:
         two = self.threshold is not None or self.outputs.shape[1] == 2

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tinygrad_course.errors import OptionError
@@ -25,7 +23,7 @@ class Epoch(NamedTuple):
     val_accuracy: float | None
     seconds: float
     lr: float | None = None
-    metrics: Mapping[str, float] = MappingProxyType({})
+    metrics: dict[str, float] | None = None
 
 
 FIRST = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
@@ -52,7 +50,7 @@ class History(list[Epoch]):
     @property
     def columns(self) -> list[str]:
         """The names of the columns that hold something."""
-        found = dict.fromkeys(name for row in self for name in row.metrics)
+        found = dict.fromkeys(name for row in self for name in row.metrics or ())
         fixed = {n for n in (*FIRST, *LAST) if any(getattr(row, n) is not None for row in self)}
         return [*(n for n in FIRST if n in fixed), *found, *(n for n in LAST if n in fixed)]
 
@@ -64,9 +62,9 @@ class History(list[Epoch]):
         """
         if name in FIRST or name in LAST:
             return [getattr(row, name) for row in self]
-        if not any(name in row.metrics for row in self):
+        if not any(name in (row.metrics or ()) for row in self):
             raise OptionError(f"no column {name!r}; there are {', '.join(self.columns)}")
-        return [row.metrics.get(name) for row in self]
+        return [(row.metrics or {}).get(name) for row in self]
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Columns by name.

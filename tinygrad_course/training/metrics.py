@@ -74,7 +74,7 @@ def precision(
     0.6666666666666666
     """
     hits, predicted, _, weights = _counts(targets, predictions, average, pos_label)
-    return _averaged(_ratio(hits, predicted), average, weights)
+    return _averaged(ratio(hits, predicted), average, weights)
 
 
 def recall(
@@ -86,7 +86,7 @@ def recall(
     0.6666666666666666
     """
     hits, _, occurring, weights = _counts(targets, predictions, average, pos_label)
-    return _averaged(_ratio(hits, occurring), average, weights)
+    return _averaged(ratio(hits, occurring), average, weights)
 
 
 def f1(targets: Any, predictions: Any, average: str | None = "binary", pos_label: Any = 1) -> Any:
@@ -96,7 +96,7 @@ def f1(targets: Any, predictions: Any, average: str | None = "binary", pos_label
     [1.0, 0.667, 0.667]
     """
     hits, predicted, occurring, weights = _counts(targets, predictions, average, pos_label)
-    return _averaged(_ratio(2 * hits, predicted + occurring), average, weights)
+    return _averaged(ratio(2 * hits, predicted + occurring), average, weights)
 
 
 def _counts(
@@ -121,7 +121,8 @@ def _counts(
     return hits, predicted, occurring, occurring if average == "weighted" else np.ones(len(hits))
 
 
-def _ratio(part: Array, whole: Array) -> Array:
+def ratio(part: Array, whole: Array) -> Array:
+    """Shares, class by class; 0 of nothing is 0."""
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole != 0)
 
 

@@ -156,7 +156,7 @@ class Run:
         mean = self.mean
         if held_out is None:
             return Epoch(self.epoch, mean.loss, mean.accuracy, None, None, seconds, lr)
-        extra = {name: float(measure(held_out)) for name, measure in self.measures.items()}
+        extra = {name: float(measure(held_out)) for name, measure in self.measures.items()} or None
         seen = (held_out.loss, held_out.accuracy)
         return Epoch(self.epoch, mean.loss, mean.accuracy, *seen, seconds, lr, extra)
 
@@ -177,6 +177,9 @@ class Run:
         except FileNotFoundError:
             return
         self.load_state_dict(state)
+        if self.progress:
+            done = f"{len(self.history)} epochs and {self.batch} batches"
+            print(f"going on from {self.path}, after {done}", flush=True)
 
     def save(self) -> None:
         """Write the checkpoint, if there is to be one."""
@@ -197,7 +200,7 @@ class Run:
     def state_dict(self) -> dict[str, Any]:
         """Everything that a checkpoint keeps."""
         mean = {k: getattr(self.mean, k) for k in ("samples", "correct", "total", "classes")}
-        rows = [{**row._asdict(), "metrics": dict(row.metrics)} for row in self.history]
+        rows = [row._asdict() for row in self.history]
         return {
             **{name: part.state_dict() for name, part in self._stateful().items()},
             "epoch": self.epoch, "batch": self.batch, "mean": mean, "order": self.order,

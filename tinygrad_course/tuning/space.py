@@ -72,6 +72,13 @@ class Int(Float):
     low: int
     high: int
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if int(self.low) != self.low or int(self.high) != self.high:
+            raise OptionError(
+                f"whole numbers go from one to another, got {self.low} to {self.high}"
+            )
+
     def distribution(self) -> Any:
         """The same for Optuna."""
         return optuna().distributions.IntDistribution(self.low, self.high, log=self.log)
