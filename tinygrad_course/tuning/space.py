@@ -75,9 +75,7 @@ class Int(Float):
     def __post_init__(self) -> None:
         super().__post_init__()
         if int(self.low) != self.low or int(self.high) != self.high:
-            raise OptionError(
-                f"whole numbers go from one to another, got {self.low} to {self.high}"
-            )
+            raise OptionError(f"Int takes whole numbers, got {self.low} to {self.high}")
 
     def distribution(self) -> Any:
         """The same for Optuna."""
