@@ -10,7 +10,7 @@ from tinygrad_course.primitive import TABLE, Primitive
 
 from .rows import ELSEWHERE, ROWS
 
-HOMES = ("tinygrad_course.ops.", "tinygrad_course.functions.")
+HOMES = ("tinygrad_course.ops.", "tinygrad_course.functions.", "tinygrad_course.nn.functional")
 
 
 def public_functions() -> set[str]:

@@ -62,7 +62,7 @@ def _exponential(input: Any, scale: float, slope: float) -> Any:
     below = ops.expm1(ops.where(input < 0, input, 0.0)) * scale
     above = input if slope == 1 else input * slope
     if slope != scale:
-        above = ops.where(input > 0, above, input * scale)
+        above = ops.where(ops.eq(input, 0), input * scale, above)
     return ops.where(input < 0, below, above)
 
 
@@ -148,7 +148,8 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
     """x moved by λ towards 0, and 0 where |x| ≤ λ."""
     if lambd < 0:
         raise OptionError(f"softshrink: lambd must not be negative, got {lambd}")
-    return ops.where(input > lambd, input - lambd, ops.where(input < -lambd, input + lambd, 0.0))
+    moved = ops.where(input > 0, input - lambd, input + lambd)
+    return ops.where(ops.abs(input) <= lambd, 0.0, moved)
 
 
 def hardshrink(input: Any, lambd: float = 0.5) -> Any:
@@ -173,7 +174,7 @@ def glu(input: Any, dim: int = -1) -> Any:
             f"glu: the input is halved along dimension {dim}, which needs an even size; got "
             f"{tuple(input.shape)}"
         )
-    a, b = shape.chunk(input, 2, dim)
+    a, b = shape.split(input, [input.shape[dim] // 2] * 2, dim)
     return a * ops.sigmoid(b)
 
 

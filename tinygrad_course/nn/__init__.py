@@ -123,6 +123,7 @@ from .pool import (
     MaxPool2d,
     MaxPool3d,
 )
+from .position import LearnedEncoding, RotaryEncoding, SinusoidalEncoding
 from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from .resample import (
     Fold,
@@ -194,6 +195,7 @@ __all__ = [
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedEncoding",
     "Linear",
     "LocalResponseNorm",
     "LogSigmoid",
@@ -227,9 +229,11 @@ __all__ = [
     "ReLU6",
     "ReflectionPad2d",
     "ReplicationPad2d",
+    "RotaryEncoding",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalEncoding",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Softmax",

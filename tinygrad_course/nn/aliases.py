@@ -35,7 +35,7 @@ PLACES = {
 
 
 def open_paths(nn: ModuleType) -> None:
-    """Make `nn.modules`, with everything of `nn` in it, and let every path in PLACES be imported."""
+    """Make `nn.modules`, with all of `nn` in it, and let every path in PLACES be imported."""
     modules = ModuleType(f"{nn.__name__}.modules", "All layers, and the files they live in.")
     modules.__dict__.update({name: getattr(nn, name) for name in nn.__all__})
     modules.__path__ = []  # a package, so that what is below it can be imported

@@ -11,12 +11,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import drawing, elementwise, index, linalg, loss, reduce, shape, sorting, window
+from . import (
+    activation,
+    drawing,
+    elementwise,
+    index,
+    linalg,
+    loss,
+    normalization,
+    reduce,
+    shape,
+    sorting,
+    window,
+)
 from .row import ROWS, Row
 
 __all__ = ["BY_NAME", "ELSEWHERE", "ROWS", "Row", "names"]
 
-FAMILIES = (drawing, elementwise, index, linalg, loss, reduce, shape, sorting, window)
+FAMILIES = (
+    activation, drawing, elementwise, index, linalg, loss, normalization, reduce, shape, sorting,
+    window,
+)  # fmt: skip
 
 # Rows of the table that no Tensor function reaches by itself, and the test that has them.
 ELSEWHERE = {
