@@ -22,6 +22,7 @@ LEVELS = {
     "errors": 0,
     "kernels": 1,
     "modes": 1,
+    "spelling": 1,
     "devices": 2,
     "generator": 3,
     "graph": 2,

@@ -46,6 +46,8 @@ from .creation import (
     randn_like,
     randperm,
     tensor,
+    tril_indices,
+    triu_indices,
     zeros,
     zeros_like,
 )
@@ -291,6 +293,7 @@ from .ops.special import (
     erfc,
 )
 from .scalar import Scalar, dot
+from .spelling import understands_axis as _understands_axis
 from .tensor import Tensor, as_tensor
 
 __version__ = "0.1.0"
@@ -584,7 +587,9 @@ __all__ = [
     "training",
     "transpose",
     "tril",
+    "tril_indices",
     "triu",
+    "triu_indices",
     "true_divide",
     "trunc",
     "tuning",
@@ -604,3 +609,7 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]  # fmt: skip
+
+for _name in __all__:
+    if _name in globals():
+        globals()[_name] = _understands_axis(globals()[_name])

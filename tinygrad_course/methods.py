@@ -13,6 +13,7 @@ from .functions import arranging, choosing, drawing, matrices, products, sorting
 from .functions import elementwise as composed
 from .ops import elementwise, index, linalg, reduce, scan, shape, special
 from .primitive import Primitive
+from .spelling import with_dim
 
 
 class ScalarMethods:
@@ -91,7 +92,7 @@ WRITING_PARTS = [
 
 def _method(name: str, function: Callable[..., Any]) -> Any:
     def method(self: Any, *args: Any, **params: Any) -> Any:
-        return function(self, *args, **params)
+        return function(self, *args, **(with_dim(params) if params else params))
 
     if isinstance(function, Primitive) and function.binary:
 

@@ -14,39 +14,68 @@ from typing import Any
 import numpy as np
 
 from tinygrad_course.errors import DtypeError, OptionError
-from tinygrad_course.primitive import Primitive
+from tinygrad_course.graph import Value
+from tinygrad_course.primitive import NUMBERS, Primitive, apply
 
 Rule = Callable[..., Any]
 
 
+class Unary(Primitive):
+    """A row of one argument, under the name that PyTorch gives it."""
+
+    def __call__(self, input: Any, **params: Any) -> Any:
+        if isinstance(input, Value):
+            return apply(self, (input,), params)
+        forward = self.scalar if type(input) in NUMBERS and self.scalar else self.forward
+        return forward(input, **params)
+
+
+class Binary(Primitive):
+    """A row of two arguments, under the names that PyTorch gives them."""
+
+    def __call__(self, input: Any, other: Any, **params: Any) -> Any:
+        if isinstance(input, Value) or isinstance(other, Value):
+            return apply(self, (input, other), params)
+        if self.scalar is not None and type(input) in NUMBERS and type(other) in NUMBERS:
+            return self.scalar(input, other, **params)
+        return self.forward(input, other, **params)
+
+
 def unary(name: str, formula: str, array: Rule, scalar: Rule, rule: Rule) -> Primitive:
     """A row of one floating argument; integers become the default dtype first."""
-    return Primitive(name, formula, array, rule, scalar=scalar, elementwise=True, floating=True)
+    return Unary(name, formula, array, rule, scalar=scalar, elementwise=True, floating=True)
 
 
 def keeping(name: str, formula: str, array: Rule, scalar: Rule, rule: Rule) -> Primitive:
     """A row of one argument whose dtype it keeps, integers included."""
-    return Primitive(name, formula, array, rule, scalar=scalar, elementwise=True)
+    return Unary(name, formula, array, rule, scalar=scalar, elementwise=True)
 
 
 def binary(name: str, formula: str, array: Rule, scalar: Rule, *rules: Rule) -> Primitive:
     """A row of two arguments, broadcast and promoted against each other."""
-    return Primitive(name, formula, array, *rules, scalar=scalar, elementwise=True)
+    return Binary(name, formula, array, *rules, scalar=scalar, elementwise=True)
 
 
 def floating(name: str, formula: str, array: Rule, scalar: Rule, *rules: Rule) -> Primitive:
     """A row of two arguments with a floating result, whatever it is given."""
-    return Primitive(name, formula, array, *rules, scalar=scalar, elementwise=True, floating=True)
+    return Binary(name, formula, array, *rules, scalar=scalar, elementwise=True, floating=True)
 
 
-def test(name: str, formula: str, array: Rule, scalar: Rule) -> Primitive:
+def ternary(name: str, formula: str, array: Rule, scalar: Rule, *rules: Rule) -> Primitive:
+    """A row of three arguments, broadcast against each other."""
+    return Primitive(name, formula, array, *rules, scalar=scalar, elementwise=True)
+
+
+def test(name: str, formula: str, array: np.ufunc, scalar: Rule) -> Primitive:
     """A row with a truth value, which has no derivative."""
-    return Primitive(name, formula, array, scalar=scalar, elementwise=True)
+    kind = Unary if array.nin == 1 else Binary
+    return kind(name, formula, array, scalar=scalar, elementwise=True)
 
 
-def whole(name: str, formula: str, array: Rule) -> Primitive:
+def whole(name: str, formula: str, array: np.ufunc) -> Primitive:
     """A row on the bits of integers and bools, which has no derivative."""
-    return Primitive(name, formula, lambda *xs: array(*map(_whole, xs)), elementwise=True)
+    kind = Unary if array.nin == 1 else Binary
+    return kind(name, formula, lambda *xs: array(*map(_whole, xs)), elementwise=True)
 
 
 def _whole(x: Any) -> Any:
@@ -243,22 +272,22 @@ fmin = binary("fmin", "min(x, y), of a number and NaN the number", np.fmin,
               lambda x, y: x if x <= y or y != y else y,
               lambda g, out, x, y: where(logical_or(x <= y, isnan(y)), g, 0.0),
               lambda g, out, x, y: where(logical_or(x <= y, isnan(y)), 0.0, g))
-where = binary("where", "x where c, else y", np.where, lambda c, x, y: x if c else y,
-               lambda g, out, c, x, y: g * 0.0,
-               lambda g, out, c, x, y: where(c, g, 0.0),
-               lambda g, out, c, x, y: where(c, 0.0, g))
+where = ternary("where", "x where c, else y", np.where, lambda c, x, y: x if c else y,
+                lambda g, out, c, x, y: g * 0.0,
+                lambda g, out, c, x, y: where(c, g, 0.0),
+                lambda g, out, c, x, y: where(c, 0.0, g))
 clamp_min = binary("clamp_min", "x, but not below y", np.maximum, lambda x, y: _larger(x, y),
                    lambda g, out, x, y: where(x >= y, g, 0.0),
                    lambda g, out, x, y: where(x < y, g, 0.0))
 clamp_max = binary("clamp_max", "x, but not above y", np.minimum, lambda x, y: _smaller(x, y),
                    lambda g, out, x, y: where(x <= y, g, 0.0),
                    lambda g, out, x, y: where(x > y, g, 0.0))
-clamp_between = binary("clamp", "x kept between y and z",
-                       lambda x, y, z: np.minimum(np.maximum(x, y), z),
-                       lambda x, y, z: _smaller(_larger(x, y), z),
-                       lambda g, out, x, y, z: where(x >= y, where(x <= z, g, 0.0), 0.0),
-                       lambda g, out, x, y, z: where(x < y, where(y < z, g, 0.0), 0.0),
-                       lambda g, out, x, y, z: where(logical_or(x > z, z < y), g, 0.0))
+clamp_between = ternary("clamp", "x kept between y and z",
+                        lambda x, y, z: np.minimum(np.maximum(x, y), z),
+                        lambda x, y, z: _smaller(_larger(x, y), z),
+                        lambda g, out, x, y, z: where(x >= y, where(x <= z, g, 0.0), 0.0),
+                        lambda g, out, x, y, z: where(x < y, where(y < z, g, 0.0), 0.0),
+                        lambda g, out, x, y, z: where(logical_or(x > z, z < y), g, 0.0))
 floor = keeping("floor", "⌊x⌋", np.floor, lambda x: float(np.floor(x)),
                 lambda g, out, x: g * 0.0)
 ceil = keeping("ceil", "⌈x⌉", np.ceil, lambda x: float(np.ceil(x)),
@@ -335,7 +364,7 @@ ge = test("ge", "x ≥ y", np.greater_equal, operator.ge)
 isnan = test("isnan", "x is not a number", np.isnan, math.isnan)
 isinf = test("isinf", "x is ±∞", np.isinf, math.isinf)
 isfinite = test("isfinite", "x is a finite number", np.isfinite, math.isfinite)
-isclose_within = Primitive(
+isclose_within = Binary(
     "isclose", "|x − y| ≤ atol + rtol |y|",
     lambda x, y, *, rtol, atol, equal_nan: np.isclose(x, y, rtol, atol, equal_nan),
     scalar=lambda x, y, *, rtol, atol, equal_nan: bool(np.isclose(x, y, rtol, atol, equal_nan)),
