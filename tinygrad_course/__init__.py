@@ -48,6 +48,8 @@ from .creation import (
     tensor,
     tril_indices,
     triu_indices,
+    tril_indices,
+    triu_indices,
     zeros,
     zeros_like,
 )
@@ -588,7 +590,9 @@ __all__ = [
     "transpose",
     "tril",
     "tril_indices",
+    "tril_indices",
     "triu",
+    "triu_indices",
     "triu_indices",
     "true_divide",
     "trunc",

@@ -20,7 +20,7 @@ __all__ = [
     "Generator", "arange", "default_generator", "empty", "empty_like", "eye", "from_numpy",
     "full", "full_like", "is_tensor", "linspace", "logspace", "manual_seed", "normal", "ones",
     "ones_like", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm",
-    "tensor", "zeros", "zeros_like",
+    "tensor", "tril_indices", "triu_indices", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -170,6 +170,29 @@ def eye(
     if n < 0 or (m is not None and m < 0):
         raise ShapeError(f"eye: sizes must not be negative, got n={n} and m={m}")
     return _made(np.eye(n, m, dtype=dtype), device, requires_grad)
+
+
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64) -> Tensor:
+    """The places of the lower triangle of a matrix, rows above columns: (2, how many).
+
+    >>> import tinygrad_course as tc
+    >>> tc.tril_indices(2, 2).tolist()
+    [[0, 1, 1], [0, 0, 1]]
+    """
+    return _triangle("tril_indices", row, col, offset, dtype, True)
+
+
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64) -> Tensor:
+    """The places of the upper triangle of a matrix, rows above columns: (2, how many)."""
+    return _triangle("triu_indices", row, col, offset - 1, dtype, False)
+
+
+def _triangle(name: str, row: int, col: int, offset: int, dtype: Any, lower: bool) -> Tensor:
+    if row < 0 or col < 0:
+        raise ShapeError(f"{name}: sizes must not be negative, got {row} and {col}")
+    inside = np.tri(row, col, offset, dtype=bool)
+    places = np.stack(np.nonzero(inside if lower else ~inside))
+    return _made(places.astype(checked_dtype(dtype)), None, False)
 
 
 def is_tensor(obj: Any) -> bool:

@@ -106,6 +106,16 @@ def test_a_gaussian_process_by_cholesky() -> None:
     assert a.item() == pytest.approx(b.item(), rel=1e-12)
 
 
+@pytest.mark.parametrize("offset", [-4, -1, 0, 1, 4])
+@pytest.mark.parametrize("name", ["tril_indices", "triu_indices"])
+def test_places_of_triangles(name: str, offset: int) -> None:
+    for row, col in ((3, 3), (2, 4), (4, 2), (0, 2)):
+        got, want = (getattr(room, name)(row, col, offset) for room in (tc, torch))
+        assert_equal(got, want, name)
+    with pytest.raises(tc.errors.ShapeError, match=f"{name}.*-1"):
+        getattr(tc, name)(-1, 2)
+
+
 def test_dot_takes_vectors_and_scalars() -> None:
     a, b = tc.tensor([1.0, 2.0], requires_grad=True), tc.tensor([3.0, 4.0])
     tc.dot(a, b).backward()

@@ -16,6 +16,7 @@ from tinygrad_course.primitive import Primitive
 from .shape import broadcast_to_, normal_dim, reshape_
 
 BOOL = np.dtype(bool)
+_BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 # what getrefcount says of an array that one tensor and one local variable hold
 _HELD = (lambda array: sys.getrefcount(array))(np.empty(0)) + 1
 
@@ -60,12 +61,7 @@ def _zero(like: Any) -> Any:
 
 def is_basic(index: Any) -> bool:
     """Whether an index is made of ints, slices, None and Ellipsis only, so that it gives a view."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        p is None or p is Ellipsis or isinstance(p, (int, np.integer, slice))
-        for p in parts
-        if not isinstance(p, (bool, np.bool_))
-    ) and not any(isinstance(p, (bool, np.bool_)) for p in parts)
+    return _BASIC.issuperset(map(type, index if isinstance(index, tuple) else (index,)))
 
 
 def _scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
@@ -170,9 +166,10 @@ def _plain_part(index: Any) -> Any:
 
 def get(x: Any, index: Any) -> Any:
     """x[index] for every kind of index."""
-    index = plain_index(index, x.shape)
+    basic = is_basic(index)
+    index = index if basic else plain_index(index, x.shape)
     out = getitem(x, index=index, source=tuple(x.shape))
-    if isinstance(out, Value) and is_basic(index):
+    if isinstance(out, Value) and (basic or is_basic(index)):
         out._origin = False  # type: ignore[attr-defined]
     return out
 
@@ -185,7 +182,8 @@ def put(x: Any, index: Any, value: Any) -> Any:
     index = plain_index(index, x.shape)
     array, new = x._data, value._data
     try:
-        constant = x._node is None and value._node is None and array.base is None
+        constant = x._node is None and value._node is None
+        constant = constant and type(array) is np.ndarray and array.base is None
         if constant and sys.getrefcount(array) <= _HELD:
             array[index] = new
             return None

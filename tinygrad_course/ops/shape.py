@@ -13,6 +13,8 @@ from tinygrad_course.errors import DtypeError, OptionError, ShapeError, named
 from tinygrad_course.graph import Value
 from tinygrad_course.primitive import Primitive
 
+_INT = frozenset((int,))
+
 # --- rows -----------------------------------------------------------------------------------------
 
 reshape = Primitive(
@@ -134,6 +136,8 @@ def owned(x: Any) -> Any:
 
 def normal_dim(dim: int, ndim: int) -> int:
     """A dimension counted from the front; 0-d values have the dimensions 0 and -1."""
+    if type(dim) is int and 0 <= dim < ndim:
+        return dim
     bound = max(ndim, 1)
     if not isinstance(dim, (int, np.integer)) or isinstance(dim, bool):
         raise ShapeError(named(f"dim must be an int, got {dim!r}"))
@@ -165,6 +169,8 @@ def normal_shape(
         shape = (by_name[word],)
     if len(shape) == 1 and isinstance(shape[0], Sequence):
         shape = tuple(shape[0])
+    if _INT.issuperset(map(type, shape)):
+        return shape
     if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in shape):
         raise ShapeError(named(f"a shape is made of ints, got {shape!r}"))
     return tuple(int(n) for n in shape)
@@ -217,13 +223,16 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
 def unsqueeze(input: Any, dim: int) -> Any:
     """A dimension of size 1 put in at `dim`."""
     dim = normal_dim(dim, input.ndim + 1)
-    return reshape_(input, (*input.shape[:dim], 1, *input.shape[dim:]))
+    source = tuple(input.shape)
+    return reshape(input, shape=(*source[:dim], 1, *source[dim:]), source=source)
 
 
 def squeeze(input: Any, dim: int | Sequence[int] | None = None) -> Any:
     """Dimensions of size 1 left out: all, or those named."""
     gone = normal_dims(dim, input.ndim)
-    return reshape_(input, tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in gone))
+    source = tuple(input.shape)
+    kept = tuple([n for i, n in enumerate(source) if n != 1 or i not in gone])
+    return reshape(input, shape=kept, source=source)
 
 
 def permute_(input: Any, *dims: Any, **by_name: Any) -> Any:
@@ -265,7 +274,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     Raises:
         ShapeError: no tensors, or sizes that differ in another dimension.
     """
-    tensors = [t for t in tensors if tuple(t.shape) != (0,)] or list(tensors)[:1]
+    tensors = [t for t in tensors if tuple(t.shape) != (0,)] or list(tensors)
     if not tensors:
         raise ShapeError("cat: expected at least 1 tensor, got an empty sequence")
     dim = normal_dim(dim, tensors[0].ndim)
