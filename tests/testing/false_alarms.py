@@ -50,17 +50,17 @@ KINKED: dict[str, tuple[Callable[..., Any], Callable[[str], Any]]] = {
         f"max of {n} equals": (lambda x: x.max(0)[0], lambda dtype, n=n: tied(n, dtype))
         for n in (2, 3, 4)
     },
-    **{
-        f"amax of {n} equals": (lambda x: x.amax(), lambda dtype, n=n: tied(n, dtype))
-        for n in (2, 3, 4)
-    },
-    "max along": (lambda x: x.max(-1)[0], lambda dtype: at_kinks(dtype, least=1)),
-    "max_pool2d with ties": (lambda x, how: F.max_pool2d(x, **how), pooled),
     "sort with ties": (lambda x: x.sort(-1)[0], lambda dtype: at_kinks(dtype, least=1)),
     "median with ties": (lambda x: x.median(), at_kinks),
     "clamp at its bounds": (
         lambda x: x.clamp(0.0, 1.0), lambda dtype: at_kinks(dtype, AT_BOUNDS)
     ),
+    "max_pool2d with ties": (lambda x, how: F.max_pool2d(x, **how), pooled),
+    **{
+        f"amax of {n} equals": (lambda x: x.amax(), lambda dtype, n=n: tied(n, dtype))
+        for n in (2, 3, 4)
+    },
+    "max along": (lambda x: x.max(-1)[0], lambda dtype: at_kinks(dtype, least=1)),
 }  # fmt: skip
 
 

@@ -82,7 +82,8 @@ class Finding:
         """A likely cause."""
         for a, n, x, slot in self._slots():
             for cause in (
-                self._constant(a, n), self._moved(a, n), self._partial(), self._branch(a, n, x),
+                self._constant(a, n), self._partial(), self._moved(a, n), self._branch(a, n, x),
+                self._factor_everywhere(a, n),
             ):  # fmt: skip
                 if cause:
                     return cause + (f" ({slot.name})" if len(self.slots) > 1 else "")
@@ -105,14 +106,14 @@ class Finding:
         """One factor between all of them?"""
         if not a.any():
             return "no gradient arrives: a value detached, or computed outside the graph"
-        big = np.abs(n) > 1e-6 * np.abs(n).max(initial=0.0)
-        if not big.any() or np.isnan(a).any():
-            return "the rule gives nan: 0 / 0 or inf - inf?" if np.isnan(a).any() else ""
-        ratios = a[big] / n[big]
-        r = float(ratios.flat[0])
-        if not np.allclose(ratios, r, rtol=1e-3) or not _close(a, r * n) or abs(r - 1) < 1e-3:
-            return ""
-        return self._factor(r, n)
+        if np.isnan(a).any():
+            return "the rule gives nan: 0 / 0 or inf - inf?"
+        r = _ratio(a, n)
+        return "" if r is None else self._factor(r, n)
+
+    def _factor_everywhere(self, a: Array, n: Array) -> str:
+        r = _ratio(a, n)
+        return "" if r is None else f"a factor {r:.6g} everywhere"
 
     def _factor(self, r: float, n: Array) -> str:
         known = {-1.0: "the sign", 2.0: "factor 2: a contribution is counted twice",
@@ -125,7 +126,7 @@ class Finding:
                 causes.append(f"factor {size}, a size: a mean whose rule is that of a sum")
             if abs(r * size - 1) < 1e-3:
                 causes.append(f"factor 1/{size}, a size: a sum whose rule is that of a mean")
-        return "; or ".join(causes) or f"a factor {r:.6g} everywhere"
+        return "; or ".join(causes)
 
     def _moved(self, a: Array, n: Array) -> str:
         """The right numbers in other places?"""
@@ -166,6 +167,15 @@ class Finding:
             if np.isclose(self.a[i], parts, rtol=1e-3).any():
                 return "only one of several contributions arrives: a missing sum?"
         return ""
+
+
+def _ratio(a: Array, n: Array) -> float | None:
+    """The factor between two gradients, if there is one and it is not 1."""
+    big = np.abs(n) > 1e-6 * np.abs(n).max(initial=0.0)
+    if not big.any() or np.isnan(a).any():
+        return None
+    r = float(a[big].flat[0] / n[big].flat[0])
+    return r if _close(a, r * n) and abs(r - 1) >= 1e-3 else None
 
 
 def _close(a: Array, n: Array) -> bool:
