@@ -131,6 +131,21 @@ def cut_in_two(kind, whole, stop):
     assert first + second == whole
 
 
+def test_a_generator_that_others_draw_from_goes_on_too():
+    """The order is drawn from the state at the beginning; then the state of now is set."""
+    g = tc.Generator(4)
+    loader = shared(g)
+    batches = iter(loader)
+    next(batches)
+    tc.rand(3, generator=g)
+    state, rest = loader.state_dict(), [y.tolist() for _, y in batches]
+    next_pass = plain(loader)
+    again = shared(tc.Generator(0))
+    again.load_state_dict(state)
+    assert [y.tolist() for _, y in again] == rest
+    assert plain(again) == next_pass
+
+
 def test_after_the_last_batch_a_pass_without_batches():
     loader = DataLoader(PAIRS, 17, shuffle=True)
     for _ in loader:

@@ -151,6 +151,45 @@ def test_a_camera_fits_and_turns():
     assert front[1, 1] < 0 < front[2, 2] < front[0, 2]
 
 
+class Recorded:
+    """A canvas that remembers the colours of what is drawn on it."""
+
+    def __init__(self):
+        self.fills = []
+
+    def polygon(self, corners, fill):
+        self.fills.append(fill)
+
+
+@pytest.mark.parametrize(
+    ("azimuth", "elevation", "seen"),
+    [(0.0, 0.0, {1}), (np.pi / 2, 0.0, {4}), (np.pi, 0.0, {3}), (0.7, 0.5, {1, 2, 4})],
+)
+def test_only_what_faces_the_camera_is_drawn(azimuth, elevation, seen):
+    model = solids.Model()
+    model.box((-1, 1), (0, 1), 0.5, (0, 0, 0))
+    for i, part in enumerate(model.parts):
+        model.parts[i] = part._replace(colour=(10 * i, 0, 0))
+    light = solids.Light(np.array([0, 1.0, 0]), 0.0, 1.0, np.ones(3))
+    light.on = lambda normals: np.ones((len(normals), 3))
+    canvas = Recorded()
+    camera = solids.Camera(azimuth, elevation, 9.0, (0, 0.5, 0))
+    solids.draw(model, camera, light, canvas)
+    assert {fill[0] // 10 for fill in canvas.fills} == seen
+
+
+def test_a_wheel_of_the_far_side_is_behind_the_body():
+    model = solids.Model()
+    model.box((-1, 1), (0, 1), 0.5, (0, 0, 0))
+    model.wheels(0.3, 0.51, 0.3, rim=(0, 200, 0))
+    light = solids.Light(np.array([0, 1.0, 0]), 0.0, 1.0, np.ones(3))
+    canvas = Recorded()
+    solids.draw(model, solids.Camera(np.pi / 2, 0.1, 9.0, (0, 0.5, 0)), light, canvas)
+    rims = [i for i, fill in enumerate(canvas.fills) if fill[1] > 50]
+    body = [i for i, fill in enumerate(canvas.fills) if fill == (0, 0, 0)]
+    assert rims[0] < min(body) <= max(body) < rims[1]
+
+
 def test_drawing_is_quick():
     Vehicles(5).pixels(0)
     best = np.inf

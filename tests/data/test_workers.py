@@ -276,6 +276,21 @@ print("done")
     assert run.stdout == "done\n", run.stderr
 
 
+def test_a_forked_copy_of_a_loader_leaves_the_workers_alone():
+    loader = DataLoader(Numbers(), 4, num_workers=2, persistent_workers=True)
+    read(loader)
+    pids = {p.pid for p in own_children()}
+    child = os.fork()
+    if child == 0:
+        loader._idle = None  # what is deleted there closes what it holds
+        gc.collect()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert len(read(loader)) == 6
+    assert {p.pid for p in own_children()} == pids
+    del loader
+
+
 def test_workers_that_are_kept_end_quietly_with_the_process():
     code = """
 from tinygrad_course.data import DataLoader
@@ -293,11 +308,13 @@ import multiprocessing
 class Slow(Dataset):
     def __len__(self): return 1000
     def __getitem__(self, index):
-        time.sleep(0.01)
+        time.sleep(0.001)
         return index
 for i, batch in enumerate(DataLoader(Slow(), 4, num_workers=3)):
     if i == 2:
+        time.sleep(0.2)  # until the workers have read ahead and wait
         print(*[p.pid for p in multiprocessing.active_children()], flush=True)
+        time.sleep(60)
 """
 
 
