@@ -52,7 +52,7 @@ def text() -> str:
         [
             HEADER,
             "class ScalarMethods:",
-            *_operators("Scalar", OPERATORS, "bool"),
+            *_operators("Scalar", [*OPERATORS, "floordiv", "mod"], "bool"),
             *scalar,
             "",
             "class TensorMethods:",

@@ -152,3 +152,13 @@ def test_random_expressions_agree_with_tensors(seed):
 def test_an_operation_that_needs_arrays_says_so():
     with pytest.raises(DtypeError, match=r"matmul.*arrays"):
         linalg.matmul_rows(Scalar(1.0), Scalar(2.0))
+
+
+@pytest.mark.parametrize(("a", "b"), [(7.5, 2.0), (-7.5, 2.0), (7.5, -2.0), (-1.0, -0.25)])
+def test_whole_parts_and_rests(a, b):
+    x, y = Scalar(a), Scalar(b)
+    whole, rest = x // y, x % y
+    assert (whole.data, rest.data) == (a // b, a % b)
+    assert ((a // y).data, (a % y).data, (x // b).data, (x % b).data) == (a // b, a % b) * 2
+    (whole + rest).backward()
+    assert (x.grad, y.grad) == (1, -(a // b))

@@ -35,7 +35,10 @@ Method = Callable[..., Any]
 
 def bind_scalar_operators(face: Any) -> None:
     """Give the Scalar class its operators, and the fast form of its one-argument methods."""
-    rows = {"add": ops.add, "sub": ops.sub, "mul": ops.mul, "truediv": ops.div, "pow": ops.pow}
+    rows = {
+        "add": ops.add, "sub": ops.sub, "mul": ops.mul, "truediv": ops.div, "pow": ops.pow,
+        "floordiv": ops.floor_divide, "mod": ops.remainder,
+    }  # fmt: skip
     for name, prim in rows.items():
         method = _scalar_binary(prim, face)
         setattr(face, f"__{name}__", _square_first(method) if name == "pow" else method)

@@ -149,3 +149,35 @@ def test_complex_numbers_are_refused() -> None:
     ):
         with pytest.raises(DtypeError, match="complex"):
             make()
+
+
+HALVES = """
+    abs acos asinh atan ceil cos erf erfc exp exp2 expm1 floor log1p neg reciprocal relu round
+    rsqrt sigmoid sign sin sqrt square tanh trunc sum mean prod amax std var norm logsumexp
+    softmax log_softmax cumsum cumprod sort
+"""
+
+
+@pytest.mark.parametrize("name", HALVES.split())
+def test_half_precision_is_torchs(name: str) -> None:
+    """Values and gradients of halves, to the digits that they have."""
+    rest = (0,) if name in ALONG | {"log_softmax", "sort"} else ()
+    x = np.array([0.25, 0.75, 0.125, 0.9375], np.float16)
+    ours, theirs = tc.from_numpy(x).requires_grad_(), torch.from_numpy(x).requires_grad_()
+    a, b = first(getattr(tc, name))(ours, *rest), first(getattr(torch, name))(theirs, *rest)
+    (a * a).sum().backward()
+    (b * b).sum().backward()
+    for got, want in ((a.detach(), b.detach()), (ours.grad, theirs.grad)):
+        assert got.dtype == "float16"
+        np.testing.assert_allclose(
+            got.numpy().astype(float), want.numpy().astype(float), rtol=4e-3, atol=2e-3
+        )
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "pow", "fmod", "maximum", "hypot"])
+def test_half_precision_of_two(name: str) -> None:
+    x, y = np.array([0.25, 3.5, 1.125], np.float16), np.array([1.5, 0.375, 2.0], np.float16)
+    a = getattr(tc, name)(tc.from_numpy(x), tc.from_numpy(y))
+    b = getattr(torch, name)(torch.from_numpy(x), torch.from_numpy(y))
+    assert a.dtype == "float16"
+    np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3)
