@@ -79,8 +79,7 @@ def race(name, options, shapes, dtype, steps, seed, missing, second=None):
     With `second`, the second half of the parameters is a group with these options.
     """
     torch = pytest.importorskip("torch")
-    if dtype == "float32" and "eps" in options:  # g / |g| of a small g makes much of rounding
-        options = {**options, "eps": max(options["eps"], 1e-3)}
+    options = options if dtype == "float64" else _tame(options)
     rng = np.random.default_rng(seed)
     start = [rng.normal(size=s).astype(dtype) for s in shapes]
     ours = [tc.tensor(v, requires_grad=True) for v in start]
@@ -99,6 +98,14 @@ def race(name, options, shapes, dtype, steps, seed, missing, second=None):
         for p, q in zip(ours, theirs, strict=True):
             worst = max(worst, _difference(p, q))
     return worst
+
+
+def _tame(options):
+    """Options with which no step is divided by a single small gradient: that is mostly rounding."""
+    least = {"eps": 1e-3, "alpha": 0.5, "rho": 0.5}
+    if "betas" in options:
+        options = {**options, "betas": (options["betas"][0], max(options["betas"][1], 0.5))}
+    return options | {k: max(v, options[k]) for k, v in least.items() if k in options}
 
 
 def _groups(params, second):
