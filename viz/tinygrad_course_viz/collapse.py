@@ -10,13 +10,16 @@ least to the one that always fits, and the first that fits the budget is drawn:
 * `chains`: a run of operations that feed only each other becomes one box;
 * both;
 * `spans`: so many consecutive operations to a box.
+
+Two of them can be asked for by name, on top of whichever is drawn: `repeats`, and `views`, which
+draws no operation that only arranges numbers anew or casts them, and names it at the edge instead.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +30,7 @@ from .walk import Graph, Record
 
 SPANS = 40  # boxes of consecutive operations say little: few are enough
 LINKS_PER_BOX = 4  # more than these on average, and the layout takes minutes
-READABLE = 100  # boxes in which a large model is drawn if its modules allow it
+READABLE = 60  # boxes in which a large model is drawn if its modules allow it
 PARALLEL = 4  # so many edges between two boxes are drawn; more become one
 
 Tokens = np.ndarray[Any, Any]
@@ -48,7 +51,8 @@ class Folding:
     `inner`: the key of each record's box before repeats were folded. `fold`: the key that stands
     for such a key in the picture, if not itself. `copy`: the block of such a key, and which of its
     copies it belongs to. `members`: the records of a box that holds several operations. `frames`:
-    modules that are drawn open; `called`: the names of boxes that are modules.
+    modules that are drawn open; `called`: the names of boxes that are modules; `through`: nodes
+    that are not drawn, and what they arrange.
     """
 
     inner: list[int]
@@ -58,6 +62,7 @@ class Folding:
     blocks: list[Block] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
     called: dict[int, str] = field(default_factory=dict)
+    through: dict[int, int] = field(default_factory=dict)
 
     def inner_keys(self) -> list[int]:
         """The boxes before repeats are folded, parents before children."""
@@ -72,7 +77,7 @@ class Folding:
 class Link:
     """Edges between two boxes: of which operands, over which axes summed on the way back.
 
-    `loop`: from one copy of a block to the next.
+    `loop`: from one copy of a block to the next; `through`: operations on it that are not drawn.
     """
 
     source: int
@@ -82,6 +87,7 @@ class Link:
     slope: float | None
     loop: bool
     count: int = 1
+    through: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -98,6 +104,7 @@ class Picture:
     """What is drawn: the boxes by key, the links, and how many nodes a box hides, and which.
 
     `members`: of a box of several nodes, their count and a list in words; `runs`: the nodes.
+    `arranged`: a list of the operations that are not drawn because they only arrange numbers.
     """
 
     records: dict[int, Record]
@@ -113,6 +120,7 @@ class Picture:
     frames: list[Frame] = field(default_factory=list)
     called: dict[int, str] = field(default_factory=dict)
     runs: dict[int, Sequence[int]] = field(default_factory=dict)
+    arranged: str = ""
     overlay: str = ""
     readings: dict[int, Reading] = field(default_factory=dict)
 
@@ -131,9 +139,12 @@ class Picture:
         return self.operations + self.leaves - len(self.records) + len(self.members)
 
 
-def picture(graph: Graph, budget: int, scopes: Sequence[Scope] = ()) -> Picture:
+def picture(
+    graph: Graph, budget: int, scopes: Sequence[Scope] = (), collapse: Collection[str] = ()
+) -> Picture:
     """The graph in at most `budget` boxes, or all of it if it is that small."""
-    for folding, most in _foldings(graph, budget, scopes):
+    for found, most in _foldings(graph, budget, scopes):
+        folding = collapsed(graph, found, budget, collapse)
         if len(folding.boxes()) <= most:
             drawn = drawing_of(graph, folding)
             if len(drawn.links) <= LINKS_PER_BOX * budget:
@@ -145,15 +156,25 @@ def _foldings(graph: Graph, budget: int, scopes: Sequence[Scope]) -> Iterator[tu
     """Foldings to try, each with the boxes that it may have: with modules at hand, fewer."""
     plain = Folding(list(range(len(graph))))
     few = min(budget, READABLE) if scopes else budget
-    yield plain, budget
+    yield plain, few
     yield repeats(graph, plain, budget), few
     for depth in sorted({s.depth for s in scopes}, reverse=True):
         opened = {k for k, s in enumerate(scopes) if s.depth < depth}
         yield modules(graph, scopes, opened), few
     chained = chains(graph)
+    yield plain, budget
     yield chained, budget
     yield repeats(graph, chained, budget), budget
     yield spans(graph, budget), budget
+
+
+def collapsed(graph: Graph, folding: Folding, budget: int, collapse: Collection[str]) -> Folding:
+    """A folding with what was asked for by name on top."""
+    if "views" in collapse:
+        folding = without_views(graph, folding)
+    if "repeats" in collapse and not folding.blocks:
+        folding = repeats(graph, folding, budget)
+    return folding
 
 
 # --- foldings -------------------------------------------------------------------------------------
@@ -250,6 +271,21 @@ def chains(graph: Graph) -> Folding:
     return Folding(inner, dict(members))
 
 
+def without_views(graph: Graph, base: Folding) -> Folding:
+    """Operations that only arrange numbers are not drawn: edges start where the numbers are from.
+
+    Outputs are drawn whatever they are, and so is what stands in a box or in a block already.
+    """
+    inner, through = list(base.inner), dict(base.through)
+    for i in range(len(graph)):
+        sources = [p for p in graph.parents[i] if p is not None]
+        kept = i in graph.outputs or i in base.members or i in base.copy or inner[i] != i
+        if not kept and graph.arranges(i) and len(sources) == 1:
+            through[i], inner[i] = sources[0], inner[sources[0]]
+    frames = [Frame(f.title, [k for k in f.keys if k not in through], f.outer) for f in base.frames]
+    return replace(base, inner=inner, through=through, frames=frames)
+
+
 def _only_users(graph: Graph) -> list[int]:
     """For each record the one record that uses it: -1 for none, -2 for several or an output."""
     only = [-1] * len(graph)
@@ -266,7 +302,7 @@ def repeats(graph: Graph, base: Folding, budget: int) -> Folding:
     """Blocks of operations that occur several times in a row, folded onto their first copy."""
     keys = [key for key in base.inner_keys() if graph.ops[key]]
     found = _tandems(_tokens(graph, base, keys), budget)
-    folding = Folding(base.inner, base.members)
+    folding = replace(base, fold={}, copy={}, blocks=[])
     for at, (start, period, times) in enumerate(sorted(found)):
         for j in range(period * times):
             key = keys[start + j]
@@ -274,7 +310,16 @@ def repeats(graph: Graph, base: Folding, budget: int) -> Folding:
             folding.fold[key] = keys[start + j % period]
         folding.blocks.append(Block(keys[start : start + period], times))
     _fold_leaves(graph, folding)
+    folding.frames = _outside(folding)
     return folding
+
+
+def _outside(folding: Folding) -> list[Frame]:
+    """The frames that hold nothing of a block: the others would cross its own."""
+    kept = [at for at, f in enumerate(folding.frames) if not any(k in folding.copy for k in f.keys)]
+    place = {at: new for new, at in enumerate(kept)}
+    found = [folding.frames[at] for at in kept]
+    return [Frame(f.title, f.keys, None if f.outer is None else place.get(f.outer)) for f in found]
 
 
 def _tokens(graph: Graph, base: Folding, keys: list[int]) -> Tokens:
@@ -334,13 +379,15 @@ def _fold_leaves(graph: Graph, folding: Folding) -> None:
     home: dict[int, tuple[int, int] | None] = {}  # None: used outside a block, or by several copies
     uses: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for i, parents in enumerate(graph.parents):
-        for place, p in enumerate(parents):
-            if p is not None and not graph.ops[p]:
-                here = folding.copy.get(folding.inner[i])
+        into = folding.inner[i]
+        for place, q in enumerate(parents):
+            p = None if q is None else folding.inner[q]
+            if p is not None and p != into and not graph.ops[p]:
+                here = folding.copy.get(into)
                 if home.setdefault(p, here) != here or p in graph.outputs:
                     home[p] = None
                 elif here is not None:
-                    uses[p].append((folding.fold[folding.inner[i]], place))
+                    uses[p].append((folding.fold[into], place))
     alike: dict[object, list[tuple[int, int, int]]] = defaultdict(list)
     for leaf, where in home.items():
         if where is not None:
@@ -361,8 +408,9 @@ def spans(graph: Graph, budget: int) -> Folding:
     boxes = min(budget, SPANS)
     while True:
         width = -(-n // boxes)
-        links = np.unique(ends // width, axis=0)
-        if boxes == 1 or np.count_nonzero(links[:, 0] != links[:, 1]) <= LINKS_PER_BOX * boxes:
+        start, end = (ends // width).T
+        links = np.unique(start[start != end] * (boxes + 1) + end[start != end])
+        if boxes == 1 or len(links) <= LINKS_PER_BOX * boxes:
             break
         boxes //= 2
     inner = [min(i // width * width + width, n) - 1 for i in range(n)]
@@ -380,7 +428,7 @@ def drawing_of(graph: Graph, folding: Folding) -> Picture:
     """What a folding shows."""
     boxes = folding.boxes()
     leaves = graph.ops.count("")
-    uses = Counter(p for parents in graph.parents for p in parents if p is not None)
+    uses = _uses(graph, folding)
     return Picture(
         records={key: graph.record(key) for key in boxes},
         operands={key: _operands(graph, folding, key) for key in boxes},
@@ -397,9 +445,28 @@ def drawing_of(graph: Graph, folding: Folding) -> Picture:
         nbytes=graph.nbytes,
         freed=graph.freed,
         frames=folding.frames,
-        called=folding.called,
+        called={key: folding.called[key] for key in boxes if key in folding.called},
         runs={key: folding.members[key] for key in boxes if key in folding.members},
+        arranged=_listed(graph, sorted(folding.through)),
     )
+
+
+def _uses(graph: Graph, folding: Folding) -> Counter[int]:
+    """How often each node is used; what only arranges it, and is not drawn, is no use."""
+    through = folding.through
+    if not through:
+        return Counter(p for parents in graph.parents for p in parents if p is not None)
+    drawn = (parents for i, parents in enumerate(graph.parents) if i not in through)
+    return Counter(_drawn(folding, p)[0] for parents in drawn for p in parents if p is not None)
+
+
+def _drawn(folding: Folding, p: int) -> tuple[int, list[int]]:
+    """Where the numbers of a node are from, and by way of which nodes that are not drawn."""
+    way = []
+    while p in folding.through:
+        way.append(p)
+        p = folding.through[p]
+    return p, way[::-1]
 
 
 def _operands(graph: Graph, folding: Folding, key: int) -> list[int | None]:
@@ -427,6 +494,7 @@ def _links(graph: Graph, folding: Folding) -> list[Link]:
             key = (fold.get(inner[p], inner[p]), target, loop, -1 if many else place)
             if key not in links:
                 links[key] = Link(*key[:2], [] if many else [place], (), None, loop)
+                links[key].through = tuple(graph.ops[j] for j in _drawn(folding, p)[1])
                 if not many:
                     _measure(links[key], graph, i, place)
     return _merged(links)

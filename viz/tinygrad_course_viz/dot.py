@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from .collapse import Link, Picture
 from .overlays import MEANING, TINTS, WRONG, bounds, tint
 from .words import (
+    detached,
     details,
     kind,
     link_words,
@@ -148,6 +149,8 @@ def _signs(picture: Picture) -> Iterator[str]:
     links, records = picture.links, picture.records
     if any(link.places and len(records[link.target].parents) > 1 for link in links):
         yield "1, 2, … at an edge: which operand"
+    if detached(picture):
+        yield "constant: the graph ends there: an input, detach(), or no requires_grad"
     if any(link.slope is not None for link in links):
         yield "∂: the local derivative that the gradient is multiplied by on the way back"
     if any(link.sums for link in links):

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_course.errors import OptionError
 
-from .collapse import Picture, drawing_of, modules, picture
+from .collapse import Folding, collapsed, drawing_of, modules, picture
 from .overlays import measured, seeds
 from .page import Page, page
 from .render import FORMATS, RenderError, render, svg, svgs, write
@@ -17,6 +17,7 @@ from .text import plain_text
 from .views import views_of
 from .walk import Graph, ends_of, read
 
+COLLAPSE = ("repeats", "views")
 SUFFIXES = (*FORMATS, "html", "dot", "txt")
 
 
@@ -87,6 +88,7 @@ def draw_graph(
     budget: int = 300,
     depth: int | None = None,
     overlay: str | None = None,
+    collapse: str | Sequence[str] = (),
 ) -> Drawing:
     """Draw the graph behind one or several values. Nothing in it is changed.
 
@@ -100,11 +102,13 @@ def draw_graph(
         overlay: tint the boxes by a measure, and write it in them: "gradient" (its length),
             "ratio" (to the length of the value), "value" (range), "bytes" or "time" (of the
             forward). What is infinite or NaN is outlined, the first of them thickest.
+        collapse: "views" draws no operation that only arranges numbers or casts them, and names it
+            at the edge; "repeats" draws blocks once that occur several times in a row; or both.
 
     Raises:
         GradientError: an output is a constant: nothing was recorded for it.
         OptionError: a budget that is not a positive number, a depth without modules, an overlay
-            that there is not.
+            that there is not, an unknown name in collapse.
 
     >>> from tinygrad_course import Scalar
     >>> x, y = Scalar(3.0), Scalar(2.0)
@@ -120,8 +124,13 @@ def draw_graph(
         raise OptionError(f"draw_graph: budget must be a positive number of boxes, got {budget!r}")
     graph = read(outputs, params)
     scopes = scopes_of(graph, params)
-    drawn = picture(graph, budget, scopes) if depth is None else _at_depth(graph, scopes, depth)
-    views = views_of(graph, scopes, drawn)
+    named = _named(collapse)
+    if depth is None:
+        drawn = picture(graph, budget, scopes, named)
+    else:
+        folding = _at_depth(graph, scopes, depth)
+        drawn = drawing_of(graph, collapsed(graph, folding, budget, named))
+    views = views_of(graph, scopes, drawn, named)
     if overlay is not None:
         readings = measured(graph, overlay, seeds(graph, (value for _, value in ends_of(outputs))))
         for view in views:
@@ -130,13 +139,20 @@ def draw_graph(
     return Drawing(pages[0].dot, plain_text(drawn), pages)
 
 
-def _at_depth(graph: Graph, scopes: Sequence[Scope], depth: int) -> Picture:
+def _named(collapse: str | Sequence[str]) -> tuple[str, ...]:
+    named = (collapse,) if isinstance(collapse, str) else tuple(collapse)
+    if unknown := [name for name in named if name not in COLLAPSE]:
+        raise OptionError(
+            f"draw_graph: collapse must be of {', '.join(COLLAPSE)}; got {unknown[0]!r}"
+        )
+    return named
+
+
+def _at_depth(graph: Graph, scopes: Sequence[Scope], depth: int) -> Folding:
     if not isinstance(depth, int) or depth < 0:
         raise OptionError(f"draw_graph: depth must be a whole number from 0, got {depth!r}")
     if not scopes:
         raise OptionError(
             "draw_graph: depth needs modules; give the model, or what watch(model) saw, as params"
         )
-    return drawing_of(
-        graph, modules(graph, scopes, {k for k, s in enumerate(scopes) if s.depth < depth})
-    )
+    return modules(graph, scopes, {k for k, s in enumerate(scopes) if s.depth < depth})

@@ -40,6 +40,11 @@ def _line(picture: Picture, key: int) -> str:
         for link in picture.links
         if link.loop and link.target == key
     ]
+    parts += [
+        f"#{link.source} by way of {', '.join(link.through)}"
+        for link in picture.links
+        if link.through and link.target == key
+    ]
     return "; ".join((*parts, *_way_back(picture, key)))
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from .collapse import Folding, Picture, drawing_of, modules
+from .collapse import Folding, Picture, drawing_of, modules, without_views
 from .scopes import Scope
 from .walk import Graph
 
@@ -25,21 +25,28 @@ class View:
     opens: dict[int, int] = field(default_factory=dict)
 
 
-def views_of(graph: Graph, scopes: Sequence[Scope], drawn: Picture) -> list[View]:
+def views_of(
+    graph: Graph, scopes: Sequence[Scope], drawn: Picture, collapse: Collection[str] = ()
+) -> list[View]:
     """The picture that was asked for, and those that its boxes or modules open into."""
+
+    def with_open(opened: Collection[int]) -> Picture:
+        folding = modules(graph, scopes, opened)
+        return drawing_of(graph, without_views(graph, folding) if "views" in collapse else folding)
+
     if not scopes or len(graph) * min(len(scopes), MOST) > WORK:
         return _unfolded(graph, drawn)
     found = [View(drawn, "as drawn")]
     chosen = sorted(range(len(scopes)), key=lambda k: (scopes[k].depth, k))[:MOST]
     if len(drawn.records) - len(drawn.called) or drawn.frames:
-        closed = drawing_of(graph, modules(graph, scopes, ()))
+        closed = with_open(())
         found += [View(closed, "every module closed")] if len(closed.links) <= LINKS[0] else []
     top = len(found) - 1
     place: dict[int, int] = {}
     links = 0
     for k in sorted(chosen):
         around = [k, *_around(scopes, k)]
-        picture = drawing_of(graph, modules(graph, scopes, set(around)))
+        picture = with_open(set(around))
         links += len(picture.links)
         if len(picture.links) > LINKS[0] or links > LINKS[1]:
             break
@@ -72,7 +79,7 @@ def _scope_of(scopes: Sequence[Scope], picture: Picture, key: int, graph: Graph)
 def _unfolded(graph: Graph, drawn: Picture) -> list[View]:
     """Without modules, each box of a few nodes opens into them."""
     views = [View(drawn, "as drawn")]
-    if drawn.blocks or len(graph) > WORK // MOST:
+    if drawn.blocks or drawn.arranged or len(graph) > WORK // MOST:
         return views
     boxes = {key: run for key, run in drawn.runs.items() if len(run) <= UNFOLDED}
     for key in list(boxes)[:MOST]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from tinygrad_course.graph import SCALAR, Node, Value, nodes
 from tinygrad_course.primitive import Primitive
 
 MANY = 20_000  # in a larger graph values are not worked out
+ARRANGING = frozenset(("cast", "clone", "flip", "getitem", "roll"))  # and every view
 WIDE = 64  # of an operation with more operands the local derivatives are not shown
 
 # static parameters that repeat a shape which the picture shows anyway
@@ -29,8 +30,8 @@ class Record:
 
     `parents` has an entry for every operand, in order: its number, or None for a constant.
     `sums` names, operand by operand, the axes that broadcasting repeated and that the backward pass
-    sums over. `value` and `grad` are numbers of Scalars, None where they are not known. `shape` is
-    None for an operation with several results.
+    sums over. `frozen` names constant operands by their places. `value` and `grad` are numbers of
+    Scalars, None where they are not known. `shape` is None for an operation with several results.
     """
 
     op: str
@@ -46,6 +47,7 @@ class Record:
     value: float | None = None
     grad: float | None = None
     constants: tuple[float | None, ...] = ()
+    frozen: Mapping[int, str] = field(default_factory=dict)
     slopes: tuple[float | None, ...] = ()
     name: str = ""
     module: str = ""
@@ -82,6 +84,7 @@ class Graph:
         self.classes: dict[str, str] = {}
         self.paths: dict[int, str] = {}
         self.arrays: dict[int, Any] = {}
+        self.constants: dict[int, str] = {}
         self.values: list[float | None] = []
         self.nbytes = sum(_nbytes(n) for n in self._nodes if n.kind is not SCALAR)
         self.freed = any(n.saved is None for n in self._nodes if n.prim is not None)
@@ -104,6 +107,7 @@ class Graph:
         record.output, record.name = self.outputs.get(i, ""), self.names.get(i, "")
         record.module = self._module(i)
         record.stats = spread(self.arrays.get(i))
+        record.frozen = self._frozen(i)
         if record.scalar:
             record.value = self.values[i]
             if record.op:
@@ -115,11 +119,18 @@ class Graph:
         node = self._nodes[i]
         return 0 if node.prim is not None and node.prim.view else _nbytes(node)
 
+    def arranges(self, i: int) -> bool:
+        """Whether an operation only moves, takes or casts the numbers of one operand."""
+        prim = self._nodes[i].prim
+        return prim is not None and (prim.view or prim.name in ARRANGING)
+
     def fill_paths(self) -> None:
         """An operation on `features.3.weight` belongs to the module `features.3`.
 
         So does one on what was made of that parameter alone: the bias that a layer reshapes first.
         """
+        if not any("." in name for name in self.names.values()):
+            return
         of_parameters: dict[int, str] = {}  # leaves with a name, and what is made of them alone
         for i, parents in enumerate(self.parents):
             if not self.ops[i]:
@@ -135,6 +146,18 @@ class Graph:
     def _module(self, i: int) -> str:
         path = self.paths.get(i, "")
         return f"{path} {self.classes.get(path, '')}".strip() if path else ""
+
+    def _frozen(self, i: int) -> dict[int, str]:
+        """The names of constant operands: those whose arrays the node saved for its rules."""
+        if not self.constants:
+            return {}
+        saved = (self._nodes[i].saved or ())[1:]
+        pairs = enumerate(zip(self.parents[i], saved, strict=False))
+        return {
+            place: self.constants[id(array)]
+            for place, (p, array) in pairs
+            if p is None and id(array) in self.constants
+        }
 
     def fill_arrays(self, known: Iterable[Value]) -> None:
         """The arrays of Tensors that are at hand: those given, and what nodes saved."""
@@ -184,7 +207,8 @@ def read(outputs: Any, params: Any = None) -> Graph:
         TypeError: outputs or params of another type.
     """
     ends = ends_of(outputs)
-    given = dict(names_of(params))
+    named = dict(names_of(params))
+    given = {name: value for name, value in named.items() if value.node is not None}
     order: dict[Node, None] = {}
     for node in nodes(value for _, value in ends):
         if node.prim is not None:  # a leaf may be rewritten and so be young: its user places it
@@ -202,6 +226,8 @@ def read(outputs: Any, params: Any = None) -> Graph:
     for name, value in given.items():
         if _node(value) in graph.number:
             graph.names.setdefault(graph.number[_node(value)], name)
+    constants = {k: v._data for k, v in named.items() if v.node is None}
+    graph.constants = {id(a): k for k, a in constants.items() if isinstance(a, np.ndarray)}
     known = [*given.values(), *(value for _, value in ends)]
     graph.fill_paths()
     graph.fill_values(known)
@@ -240,7 +266,7 @@ def ends_of(outputs: Any) -> list[tuple[str, Value]]:
 
 
 def names_of(params: Any) -> Iterator[tuple[str, Value]]:
-    """The values that `params` names, without constants."""
+    """The values that `params` names."""
     if params is None:
         return
     if hasattr(params, "named_parameters"):
@@ -255,8 +281,7 @@ def names_of(params: Any) -> Iterator[tuple[str, Value]]:
     for name, value in pairs:
         if not isinstance(value, Value):
             raise TypeError(f"draw_graph: params[{name!r}] is a {type(value).__name__}")
-        if value.node is not None:
-            yield str(name), value
+        yield str(name), value
 
 
 def _classes(params: Any) -> dict[str, str]:

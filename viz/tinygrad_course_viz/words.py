@@ -24,7 +24,7 @@ def shortened(name: str, width: int = NAME) -> str:
 
 def printable(text: str) -> str:
     """Text without line breaks, control characters and halves of characters."""
-    return "".join("\ufffd" if _CONTROL.match(c) else c for c in text)
+    return _CONTROL.sub("\ufffd", text)
 
 
 def title(picture: Picture, key: int) -> str:
@@ -84,13 +84,21 @@ def spoken(picture: Picture, key: int) -> str:
 
 def _settings(record: Record) -> str:
     constants = [
-        f"operand {i + 1} is {'constant' if v is None else number(v)}"
-        for i, (p, v) in enumerate(
-            zip(record.parents, record.constants or (None,) * len(record.parents), strict=True)
-        )
+        f"operand {i + 1} is {_constant(record, i)}"
+        for i, p in enumerate(record.parents)
         if p is None
     ]
-    return ", ".join(filter(None, (record.settings(), *constants[:3])))
+    more = [f"{len(constants) - 3:,} more are constant"] if len(constants) > 3 else []
+    return ", ".join(filter(None, (record.settings(), *constants[:3], *more)))
+
+
+def _constant(record: Record, i: int) -> str:
+    """A constant operand: its value if it is one number, its name if `params` names it."""
+    known = record.constants[i] if record.constants else None
+    if known is not None:
+        return number(known)
+    name = shortened(record.frozen.get(i, ""))
+    return f"the constant {name}" if name else "constant"
 
 
 def measure(record: Record) -> str:
@@ -98,6 +106,12 @@ def measure(record: Record) -> str:
     if record.shape is None:
         return "several results"
     return f"{record.shape} {record.dtype}, {size(record.nbytes)}"
+
+
+def detached(picture: Picture) -> bool:
+    """Whether an operand in the picture is a constant, at which the graph ends."""
+    shown = (r for key, r in picture.records.items() if key not in picture.members)
+    return any(None in r.parents for r in shown)
 
 
 def numbers(record: Record) -> str:
@@ -125,6 +139,8 @@ def link_words(picture: Picture, link: Link) -> list[str]:
         words.append(f"×{link.count:,}")
     elif link.places and len(target.parents) > 1:
         words.append(str(link.places[0] + 1))
+    if link.through:
+        words.append("via " + ", ".join(link.through))
     if link.sums:
         words.append(f"Σ {axes(link.sums)}")
     if link.slope is not None:
@@ -143,15 +159,19 @@ def summary(picture: Picture) -> str:
     parts += [size(picture.nbytes)] if picture.nbytes else []
     text = ", ".join(parts)
     if picture.hidden:
-        text += f"; {_count(picture.hidden, 'node')} hidden in collapsed boxes and repeats"
+        text += f"; {_count(picture.hidden, 'node')} hidden"
+        text += "" if picture.arranged else " in collapsed boxes and repeats"
     return text
 
 
 def notes(picture: Picture) -> list[str]:
-    """What a reader must know to read the numbers right."""
+    """What a reader must know to read the picture right."""
+    said = []
+    if picture.arranged:
+        said.append(f"hidden on the edges: {picture.arranged}")
     if picture.freed and any(r.scalar for r in picture.records.values()):
-        return ["a backward pass freed the graph: values that it held are not shown"]
-    return []
+        said.append("a backward pass freed the graph: values that it held are not shown")
+    return said
 
 
 def repeated(picture: Picture, block: int) -> str:
