@@ -178,8 +178,10 @@ class Run:
             return
         self.load_state_dict(state)
         if self.progress:
-            done = f"{len(self.history)} epochs and {self.batch} batches"
-            print(f"going on from {self.path}, after {done}", flush=True)
+            where = f"epoch {self.epoch}/{self.epochs}, after {self.batch} batches"
+            ended = self.epoch > self.epochs or self.history.stopped
+            text = "holds a run that has ended" if ended else f"is where it goes on: {where}"
+            print(f"{self.path} {text}", flush=True)
 
     def save(self) -> None:
         """Write the checkpoint, if there is to be one."""
