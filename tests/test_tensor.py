@@ -380,3 +380,27 @@ def test_a_value_written_over_still_belongs_to_its_graph(write):
     assert source.grad.tolist() == [2.0, 2.0, 2.0]
     with pytest.raises(ShapeError, match="index_put"):
         tc.zeros(2, 3).copy_(tc.ones(4))
+
+
+def test_to_copies_only_if_asked_or_needed():
+    x = tc.ones(2)
+    assert x.to(tc.float32, non_blocking=True) is x
+    assert x.to(copy=True) is not x
+    assert x.to(other=tc.ones(1, dtype=tc.float64)).dtype == tc.float64
+    assert tc.ones(2, requires_grad=True).numpy(force=True).tolist() == [1.0, 1.0]
+
+
+def test_requires_grad_is_assigned_and_device_has_parts():
+    x = tc.ones(2)
+    x.requires_grad = True
+    (x * 2).sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+    x.requires_grad = False
+    assert x.grad is None
+    assert not (x * 2).requires_grad
+    assert (x.device.type, x.device.index, x.device == "cpu") == ("cpu", None, True)
+    assert tc.device("cuda", 1).index == 1
+    with pytest.raises(ValueError, match=r"'gpu' names no device.*cuda:0"):
+        tc.device("gpu")
+    with pytest.raises(RuntimeError, match="cuda:1"):
+        x.cuda(1)

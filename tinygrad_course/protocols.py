@@ -110,13 +110,13 @@ class TensorProtocols(Value):
 
     # --- values out ---
 
-    def numpy(self) -> np.ndarray[Any, Any]:
-        """The elements as a NumPy array that shares memory.
+    def numpy(self, *, force: builtins.bool = False) -> np.ndarray[Any, Any]:
+        """The elements as a NumPy array that shares memory; force: of a tensor in a graph, too.
 
         Raises:
             GradientError: gradients flow through this tensor; use `.detach().numpy()`.
         """
-        if self._node is not None:
+        if self._node is not None and not force:
             raise GradientError(
                 "numpy() would leave the graph without a trace; use .detach().numpy()"
             )
@@ -196,9 +196,19 @@ class TensorProtocols(Value):
 
     # --- other dtypes and devices ---
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None) -> Tensor:
-        """This tensor with another dtype, on another device, or like another tensor."""
-        for a in args:
+    def to(
+        self, *args: Any, dtype: Any = None, device: Any = None, other: Any = None,
+        non_blocking: builtins.bool = False, copy: builtins.bool = False,
+    ) -> Tensor:  # fmt: skip
+        """This tensor with another dtype, on another device, or like another tensor.
+
+        Args:
+            args: the dtype, the device or the other tensor, without their names.
+            dtype, device, other: what to be like.
+            non_blocking: do not wait for a copy between devices; within one there is none.
+            copy: give a copy even where nothing changes.
+        """
+        for a in (*args, *([] if other is None else [other])):
             if isinstance(a, TensorProtocols):
                 dtype, device = a.dtype, a.device
             elif devices.is_device(a):
@@ -208,15 +218,17 @@ class TensorProtocols(Value):
         devices.check(device)
         dtype = self.dtype if dtype is None else checked_dtype(dtype)
         same: Any = self
-        return same if dtype == self.dtype else shape.cast(self, dtype=dtype, source=self.dtype)
+        if dtype == self.dtype:
+            return shape.clone(self) if copy else same
+        return shape.cast(self, dtype=dtype, source=self.dtype)
 
     def cpu(self) -> Tensor:
         """This tensor in the computer's main memory."""
         return self.to("cpu")
 
-    def cuda(self) -> Tensor:
-        """This tensor on the GPU."""
-        return self.to("cuda")
+    def cuda(self, device: Any = None) -> Tensor:
+        """This tensor on the GPU, or on the one with this number."""
+        return self.to("cuda" if device is None else devices.device("cuda", device))
 
     def half(self) -> Tensor:
         """This tensor as float16."""

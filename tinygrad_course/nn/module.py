@@ -388,9 +388,9 @@ class Module:
         """Move parameters and buffers to the computer's main memory."""
         return self.to("cpu")
 
-    def cuda(self) -> Self:
-        """Move parameters and buffers to the GPU."""
-        return self.to("cuda")
+    def cuda(self, device: int | None = None) -> Self:
+        """Move parameters and buffers to the GPU, or to the one with this number."""
+        return self.to("cuda" if device is None else devices.device("cuda", device))
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False,

@@ -274,10 +274,13 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     Raises:
         ShapeError: no tensors, or sizes that differ in another dimension.
     """
-    tensors = [t for t in tensors if tuple(t.shape) != (0,)] or list(tensors)
     if not tensors:
         raise ShapeError("cat: expected at least 1 tensor, got an empty sequence")
-    dim = normal_dim(dim, tensors[0].ndim)
+    first = next((t for t in tensors if tuple(t.shape) != (0,)), tensors[0])
+    dim = normal_dim(dim, first.ndim)
+    if first.ndim > 1:  # a tensor of shape (0,) joins with everything, as in PyTorch
+        nothing = tuple(0 if d == dim else n for d, n in enumerate(first.shape))
+        tensors = [t if tuple(t.shape) != (0,) else reshape_(t, nothing) for t in tensors]
     if any(t.ndim != tensors[0].ndim or t.ndim == 0 for t in tensors):
         raise ShapeError(
             "cat: all tensors need the same number of dimensions, at least 1, got shapes "
