@@ -13,22 +13,42 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_course.errors import OptionError, ShapeError
+from tinygrad_course.errors import DtypeError, OptionError, ShapeError
+from tinygrad_course.kernels import moments
 from tinygrad_course.ops import elementwise as ops
 from tinygrad_course.ops import reduce, shape
+from tinygrad_course.ops.normal import normalise
 
 
-def _moments(x: Any, dims: tuple[int, ...]) -> tuple[Any, Any, Any]:
-    """The mean, x − mean, and the mean of its square, over `dims`, which stay with size 1."""
-    mean = reduce.mean(x, dims, keepdim=True)
-    centred = x - mean
-    return mean, centred, reduce.mean(ops.square(centred), dims, keepdim=True)
+def _standard(
+    name: str, x: Any, dims: tuple[int, ...], weight: Any, bias: Any, form: tuple[int, ...],
+    eps: float,
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """The row `normalise` of x over dims, weight and bias in the shape `form`; mean and var."""
+    if x.dtype.kind != "f":
+        raise DtypeError(f"{name}: needs a floating dtype, got {x.dtype}; use input.float()")
+    for what, array in (("weight", weight), ("bias", bias)):
+        if array is not None and array.dtype != x.dtype:
+            raise DtypeError(
+                f"{name}: the input is {x.dtype} and the {what} {array.dtype}; make them one dtype"
+            )
+    mean, var = moments.moments(x._data, dims)
+    stats = {"dims": dims, "mean": mean, "rstd": 1 / np.sqrt(var + x.dtype.type(eps)), "eps": eps}
+    w, b = (None if p is None else shape.reshape_(p, form) for p in (weight, bias))
+    if w is None and b is not None:
+        return normalise(x, None, None, **stats) + b, mean, var
+    return normalise(x, w, b, **stats), mean, var
 
 
-def _affine(x: Any, weight: Any, bias: Any, form: tuple[int, ...]) -> Any:
-    """weight · x + bias, both in the shape `form`; None leaves one out."""
-    x = x if weight is None else x * shape.reshape_(weight, form)
-    return x if bias is None else x + shape.reshape_(bias, form)
+def _evaluated(x: Any, running: Any, weight: Any, bias: Any, form: Any, eps: float) -> Any:
+    """The same by running averages: x · scale + shift, one of each for a channel."""
+    mean, var = running
+    if mean is None or var is None:
+        raise OptionError("without batch statistics, running_mean and running_var must be given")
+    scale = ops.rsqrt(var + eps)
+    scale = scale if weight is None else scale * weight
+    shift = -mean * scale if bias is None else bias - mean * scale
+    return x * shape.reshape_(scale, form) + shape.reshape_(shift, form)
 
 
 def _channels(name: str, input: Any, least: int, **arrays: Any) -> tuple[int, ...]:
@@ -57,14 +77,6 @@ def _follow(running: Any, value: Any, momentum: float) -> None:
         running.data = new.astype(running.dtype)
 
 
-def _running(x: Any, running: Any, form: tuple[int, ...]) -> tuple[Any, Any]:
-    """x − the running mean, and the running variance."""
-    mean, var = running
-    if mean is None or var is None:
-        raise OptionError("without batch statistics, running_mean and running_var must be given")
-    return x - shape.reshape_(mean, form), shape.reshape_(var, form)
-
-
 def batch_norm(
     input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
     training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
@@ -89,12 +101,12 @@ def batch_norm(
             raise ShapeError(
                 f"batch_norm: training needs more than 1 value for each channel, got {input.shape}"
             )
-        mean, centred, var = _moments(input, (0, *range(2, input.ndim)))
-        _follow(running_mean, mean._data.reshape(-1), momentum)
-        _follow(running_var, var._data.reshape(-1) * (n / (n - 1)), momentum)
-    else:
-        centred, var = _running(input, (running_mean, running_var), form)
-    return _affine(centred * ops.rsqrt(var + eps), weight, bias, form)
+        dims = (0, *range(2, input.ndim))
+        out, mean, var = _standard("batch_norm", input, dims, weight, bias, form, eps)
+        _follow(running_mean, mean.reshape(-1), momentum)
+        _follow(running_var, var.reshape(-1) * (n / (n - 1)), momentum)
+        return out
+    return _evaluated(input, (running_mean, running_var), weight, bias, form, eps)
 
 
 def instance_norm(
@@ -115,13 +127,12 @@ def instance_norm(
         n = math.prod(input.shape[2:])
         if n == 1:
             raise ShapeError(f"instance_norm: needs more than 1 place, got {input.shape}")
-        mean, centred, var = _moments(input, tuple(range(2, input.ndim)))
-        each = (input.shape[0], input.shape[1])
-        _follow(running_mean, mean._data.reshape(each).mean(0), momentum)
-        _follow(running_var, var._data.reshape(each).mean(0) * (n / (n - 1)), momentum)
-    else:
-        centred, var = _running(input, (running_mean, running_var), form)
-    return _affine(centred * ops.rsqrt(var + eps), weight, bias, form)
+        dims, each = tuple(range(2, input.ndim)), input.shape[:2]
+        out, mean, var = _standard("instance_norm", input, dims, weight, bias, form, eps)
+        _follow(running_mean, mean.reshape(each).mean(0), momentum)
+        _follow(running_var, var.reshape(each).mean(0) * (n / (n - 1)), momentum)
+        return out
+    return _evaluated(input, (running_mean, running_var), weight, bias, form, eps)
 
 
 def group_norm(
@@ -137,10 +148,11 @@ def group_norm(
     form = _channels("group_norm", input, 2, weight=weight, bias=bias)
     if num_groups < 1 or form[1] % num_groups:
         raise OptionError(f"group_norm: {form[1]} channels do not divide into {num_groups} groups")
-    grouped = shape.reshape_(input, (input.shape[0], num_groups, -1))  # (N, groups, the rest)
-    _, centred, var = _moments(grouped, (2,))
-    out = shape.reshape_(centred * ops.rsqrt(var + eps), tuple(input.shape))
-    return _affine(out, weight, bias, form)
+    each, places = form[1] // num_groups, math.prod(input.shape[2:])
+    grouped = shape.reshape_(input, (input.shape[0], num_groups, each, places))
+    inner = (1, num_groups, each, 1)
+    out = _standard("group_norm", grouped, (2, 3), weight, bias, inner, eps)[0]
+    return shape.reshape_(out, tuple(input.shape))
 
 
 def _last_dims(name: str, input: Any, form: Sequence[int], **arrays: Any) -> tuple[int, ...]:
@@ -167,8 +179,8 @@ def layer_norm(
     """
     form = tuple(normalized_shape)
     dims = _last_dims("layer_norm", input, form, weight=weight, bias=bias)
-    _, centred, var = _moments(input, dims)
-    return _affine(centred * ops.rsqrt(var + eps), weight, bias, form)
+    inner = (*(1,) * (input.ndim - len(form)), *form)
+    return _standard("layer_norm", input, dims, weight, bias, inner, eps)[0]
 
 
 def rms_norm(
@@ -186,7 +198,8 @@ def rms_norm(
     dims = _last_dims("rms_norm", input, form, weight=weight)
     eps = float(np.finfo(input.dtype).eps) if eps is None else eps
     power = reduce.mean(ops.square(input), dims, keepdim=True)
-    return _affine(input * ops.rsqrt(power + eps), weight, None, form)
+    out = input * ops.rsqrt(power + eps)
+    return out if weight is None else out * weight
 
 
 def local_response_norm(

@@ -80,6 +80,7 @@ for name, call, case in (
         lambda *xs, call=call, **o: call(F, tc.tensor, *xs, **o),
         lambda *xs, call=call, **o: call(TF, torch.tensor, *xs, **o),
         case,
+        covers=("normalise",),
         **SMOOTH,
     )
 
