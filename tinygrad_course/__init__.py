@@ -48,8 +48,6 @@ from .creation import (
     tensor,
     tril_indices,
     triu_indices,
-    tril_indices,
-    triu_indices,
     zeros,
     zeros_like,
 )
@@ -590,9 +588,7 @@ __all__ = [
     "transpose",
     "tril",
     "tril_indices",
-    "tril_indices",
     "triu",
-    "triu_indices",
     "triu_indices",
     "true_divide",
     "trunc",

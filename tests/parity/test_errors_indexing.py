@@ -150,7 +150,8 @@ WRONG: dict[str, list[Any]] = {
                     lambda: L.matrix_norm(X, dim=(0, 0)), lambda: L.matrix_norm(X, dim=(0,)),
                     lambda: L.matrix_norm(X.long())],
     "vector_norm": [lambda: L.vector_norm(X, "fro"), lambda: L.vector_norm(I)],
-    "norm": [lambda: L.norm(V, "fro"), lambda: L.norm(X[None], 1)],
+    "norm": [lambda: L.norm(V, "fro"), lambda: L.norm(X[None], 1),
+             lambda: L.norm(X[None], dim=(0, 1, 2))],
     "matrix_power": [lambda: L.matrix_power(X, 2), lambda: L.matrix_power(tc.zeros(2, 2), -1)],
 }  # fmt: skip
 CASES = [(name, i) for name, calls in WRONG.items() for i in range(len(calls))]

@@ -405,6 +405,8 @@ def norm(
     Without ord it is √Σ x². Otherwise two dimensions (named, or all there are) make a matrix, one
     makes a vector.
     """
+    if isinstance(dim, Sequence) and len(dim) not in (1, 2):
+        raise OptionError(f"norm: dim names a vector or a matrix, 1 or 2 dimensions, got {dim}")
     if ord is None:
         return vector_norm(A, 2, dim, keepdim, dtype=dtype)
     matrix = A.ndim == 2 if dim is None else isinstance(dim, Sequence) and len(dim) == 2
