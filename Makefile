@@ -19,6 +19,7 @@ demo: export OPENBLAS_NUM_THREADS ?= 1
 demo: $(VENV)/.demo
 	$(BIN)/python examples/lenet.py $(ARGS)
 
+course: export OPENBLAS_NUM_THREADS ?= 1
 course: $(VENV)/.course
 	$(BIN)/python -m examples $(ARGS)
 
