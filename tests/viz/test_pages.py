@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 from tinygrad_course_viz import draw_backward, draw_graph, watch
+from tinygrad_course_viz.walk import read
+from tinygrad_course_viz.words import shortened
 
 import tinygrad_course as tc
 from tinygrad_course import nn
@@ -36,19 +39,19 @@ def browser() -> Iterator[Any]:
 def opened(browser: Any) -> Iterator[Any]:
     """A function that opens a file; at the end the page must have asked for it and nothing else."""
     page = browser.new_page(viewport={"width": 1200, "height": 900})
-    errors, requests = [], []
+    errors, requests, opened = [], [], []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text))
     page.on("request", lambda request: requests.append(request.url))
 
     def open_file(path: Path) -> Any:
+        opened.append(path.as_uri())
         page.goto(path.as_uri())
         return page
 
     yield open_file
     assert errors == []
-    assert len(requests) == 1
-    assert requests[0].startswith("file:")
+    assert requests == opened, "the files themselves, and nothing else"
     page.close()
 
 
@@ -198,3 +201,122 @@ def test_zooming_into_a_matrix_product_and_back(opened: Any, tmp_path: Path) -> 
     assert page.is_visible("#zoom-n3")
     page.click("#back")
     assert not page.is_visible("#zoom")
+
+
+# --- by keyboard alone ----------------------------------------------------------------------------
+
+
+def focused(page: Any) -> str:
+    return page.evaluate("(({ ariaLabel, id }) => ariaLabel || id)(document.activeElement)")
+
+
+def tab_to(page: Any, wanted: str) -> None:
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if wanted in focused(page):
+            return
+    pytest.fail(f"Tab does not reach {wanted}")
+
+
+def test_the_graph_page_by_keyboard_alone(opened: Any, tmp_path: Path) -> None:
+    page = opened(draw_graph(*network(), depth=0).save(tmp_path / "graph.html"))
+    tab_to(page, "1 Sequential")
+    assert "1 Sequential" in page.text_content("#about"), "what is focused is told"
+    page.keyboard.press("Enter")
+    assert page.locator(".view:visible .cluster").count() == 1
+    inside = focused(page)
+    assert inside in visible(page)
+    assert "1 Sequential" not in inside, "the focus has moved into the module"
+    page.keyboard.press("Escape")
+    assert page.locator(".view:visible .cluster").count() == 0
+    assert "1 Sequential" in focused(page), "and goes back to where it was"
+    page.keyboard.press("/")
+    page.keyboard.type("1.2.bias")
+    page.keyboard.press("Enter")
+    assert "1.2.bias" in focused(page)
+    assert "1.2.bias" in page.text_content("#about")
+    tab_to(page, "back")
+    page.keyboard.press("Enter")
+    tab_to(page, "where")
+    page.keyboard.press("End")
+    assert page.locator(".view:visible").get_attribute("id") != "view-0"
+
+
+def test_the_stepping_page_by_keyboard_alone(opened: Any, tmp_path: Path) -> None:
+    x = tc.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    drawing = draw_backward((x @ x).sum(), {"x": x})
+    page = opened(drawing.save(tmp_path / "steps.html"))
+    for wanted, key, count in [
+        ("next", "Enter", 1), ("last", "Enter", 2), ("first", "Enter", 0), ("step", "End", 2),
+    ]:  # fmt: skip
+        tab_to(page, wanted)
+        page.keyboard.press(key)
+        assert page.text_content("#count") == f"{count} of 2"
+    tab_to(page, "number by number")
+    page.keyboard.press("Enter")
+    assert page.is_visible("#zoom")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#zoom")
+    assert "number by number" in focused(page)
+
+
+# --- what is shown --------------------------------------------------------------------------------
+
+
+def test_every_product_on_the_way_back_is_the_engines(opened: Any, tmp_path: Path) -> None:
+    loss, params = graphs.neuron()
+    drawing = draw_backward(loss, params)
+    page = opened(drawing.save(tmp_path / "steps.html"))
+    page.keyboard.press("End")
+    told = dict(
+        page.locator("tspan").evaluate_all("all => all.map(t => [t.id, t.textContent])"),
+    )
+    loss.backward(retain_graph=True)
+    graph = read(loss, params)
+    products: dict[int, float] = {}
+    for edge, text in told.items():
+        if edge.startswith("te"):
+            source, target, place = map(int, edge[2:].split("_"))
+            g, slope, product = (float(n) for n in re.split("[×=]", text))
+            record = graph.record(target)
+            assert g == pytest.approx(record.grad, rel=1e-3)
+            assert slope == pytest.approx(record.slopes[place], rel=1e-3)
+            assert product == pytest.approx(record.grad * record.slopes[place], rel=1e-3)
+            products[source] = products.get(source, 0.0) + product
+    assert len(products) == len(graph) - 1
+    for i, total in products.items():
+        assert total == pytest.approx(graph.record(i).grad, rel=5e-3)
+        assert float(told[f"g{i}"].split()[1]) == pytest.approx(graph.record(i).grad, rel=1e-3)
+
+
+NAMES = {
+    "quotes": """a"b'c`""",
+    "markup": "</script><img src=x onerror=alert(1)>&amp;<!--",
+    "brackets": "]]> {} [] \\n \\",
+    "unicode": "日本語 ∂λ 🜛 \u202e",
+    "control": "a\0b\x1b\ud800\u2028c",
+    "long": "long" + "z" * 10_000,
+}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_names_are_text_and_nothing_else(opened: Any, tmp_path: Path, name: str) -> None:
+    x, y = tc.Scalar(2.0), tc.Scalar(3.0)
+    names, shown = {name: x, "y": y}, shortened(name)
+    page = opened(draw_graph({name: x * y}, names, overlay="value").save(tmp_path / "graph.html"))
+    assert any(shown in said for said in visible(page))
+    page = opened(draw_backward(x * y, names).save(tmp_path / "steps.html"))
+    page.keyboard.press("ArrowRight")
+    assert shown in page.text_content("#words")
+    assert shown in page.text_content("#graph").replace("\u00a0", " ")
+    assert page.locator("img").count() == 0
+
+
+def test_titles_of_modules_are_text(opened: Any, tmp_path: Path) -> None:
+    evil = type('<b>&"</script>', (nn.Linear,), {})
+    model = nn.Sequential(evil(2, 2), nn.Sequential(evil(2, 2), nn.Tanh()))
+    with watch(model) as calls:
+        loss = model(tc.ones(1, 2)).sum()
+    page = opened(draw_graph(loss, calls, depth=0).save(tmp_path / "graph.html"))
+    assert any('<b>&"</script>' in said for said in visible(page))
+    assert '<b>&"</script>' in page.text_content("#where")

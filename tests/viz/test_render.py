@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tinygrad_course_viz import RenderError, draw_graph
+from tinygrad_course_viz import RenderError, draw_backward, draw_graph, draw_scalars
 from tinygrad_course_viz.__main__ import main
 from tinygrad_course_viz.render import render
 
-from tinygrad_course import Scalar
+from tinygrad_course import Scalar, Tensor
 from tinygrad_course.errors import OptionError
 
 from . import graphs
@@ -25,6 +25,9 @@ MAGIC = {
     "dot": b"digraph",
     "txt": b"6 oper",
 }
+
+
+CURES = r"pip install 'tinygrad_course\[viz\]'.*apt install"
 
 
 def program(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
@@ -47,7 +50,7 @@ def test_every_format_without_a_system_graphviz(form: str, tmp_path: Path) -> No
 @pytest.mark.usefixtures("no_programs", "no_pygraphviz")
 def test_neither_renderer(tmp_path: Path) -> None:
     drawing = draw_graph(*graphs.neuron())
-    with pytest.raises(RenderError, match=r"pip install 'tinygrad_course\[viz\]'.*apt install"):
+    with pytest.raises(RenderError, match=CURES):
         drawing.save(tmp_path / "graph.svg")
     assert not list(tmp_path.iterdir())
     drawing.save(tmp_path / "graph.dot")
@@ -56,6 +59,38 @@ def test_neither_renderer(tmp_path: Path) -> None:
     assert list(shown) == ["text/plain"]
     assert "no picture" in shown["text/plain"]
     assert drawing._repr_svg_() is None
+    with pytest.raises(RenderError, match=CURES):
+        drawing.save(tmp_path / "graph.html")
+
+
+@pytest.mark.usefixtures("no_programs", "no_pygraphviz")
+def test_a_backward_pass_without_a_renderer(tmp_path: Path) -> None:
+    drawing = draw_backward(*graphs.neuron())
+    drawing.save(tmp_path / "steps.txt")
+    with pytest.raises(RenderError, match=CURES):
+        drawing.save(tmp_path / "steps.html")
+    with pytest.raises(RenderError, match=CURES):
+        drawing.save_frames(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["steps.txt"]
+    shown = drawing._repr_mimebundle_()
+    assert list(shown) == ["text/plain"]
+    assert re.search(CURES, shown["text/plain"])
+
+
+@pytest.mark.usefixtures("no_programs")
+def test_a_backward_pass_with_pygraphviz_alone(tmp_path: Path) -> None:
+    pytest.importorskip("pygraphviz")
+    drawing = draw_backward(*graphs.neuron())
+    page = drawing.save(tmp_path / "steps.html").read_text(encoding="utf-8")
+    assert page.count("<script") == page.count("</script>") == 2
+    assert not re.search(r"""(src|href|url)\s*[=(]""", page)
+    assert drawing._repr_mimebundle_()["image/svg+xml"].startswith("<svg")
+    assert draw_scalars(drawn_by_scalars()).svg().startswith("<svg")
+
+
+def drawn_by_scalars() -> Tensor:
+    x = graphs.leaf(2, 2)
+    return x @ x
 
 
 def test_the_system_program_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,17 +52,18 @@ PAGE = """<!DOCTYPE html>
 """
 HELP = (
     "A purple box opens with a click or Enter; a frame's name, Escape or the button closes it. "
-    "Wheel or + and − zoom, drag or the arrow keys move, / searches."
+    "Tab goes from box to box. Wheel or + and − zoom, drag or the arrow keys move, / searches."
 )
 
 
 @dataclass(slots=True)
 class Page:
-    """A view made ready for the page: DOT, words for every box, what opens, where one goes back."""
+    """A view made ready for the page: DOT, words for every box, what opens, and the way back."""
 
     dot: str
     title: str
     parent: int | None
+    first: str | None
     opens: dict[str, int]
     spoken: dict[str, str]
 
@@ -73,6 +74,7 @@ class Page:
             dot_text(view.picture),
             view.title,
             view.parent,
+            None if view.first is None else node_id(view.first),
             {node_id(key): to for key, to in view.opens.items()},
             {node_id(key): spoken(view.picture, key) for key in view.picture.records},
         )
@@ -87,7 +89,13 @@ def page(pages: Sequence[Page], drawn: Sequence[str], text: str) -> str:
         sections.append(f'<section class="view" id="view-{k}"{hidden}>{named}</section>')
     data = json.dumps(
         [
-            {"title": p.title, "parent": p.parent, "opens": p.opens, "spoken": p.spoken}
+            {
+                "title": p.title,
+                "parent": p.parent,
+                "first": p.first,
+                "opens": p.opens,
+                "spoken": p.spoken,
+            }
             for p in pages
         ],
         ensure_ascii=False,

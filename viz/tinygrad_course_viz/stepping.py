@@ -18,7 +18,7 @@ from .backward import Move, Step, replay
 from .collapse import Picture, picture
 from .dot import FONT, KINDS, edge_id, escaped, node_id, quoted
 from .page import STEPS, asset
-from .render import svg, svgs, write
+from .render import RenderError, svg, svgs, write
 from .scalars import expanded, known_arrays
 from .walk import Graph, ends_of, read
 from .words import kind, measure, number, printable, title
@@ -98,8 +98,11 @@ class BackwardDrawing:
             write(paths[-1], frame.encode())
         return paths
 
-    def _repr_svg_(self) -> str:
-        return list(self.frames())[-1]
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        try:
+            return {"image/svg+xml": list(self.frames())[-1], "text/plain": self.text}
+        except RenderError as error:
+            return {"text/plain": f"{self.text}\n(no picture: {error})"}
 
     def __str__(self) -> str:
         return self.text

@@ -17,11 +17,15 @@ LINKS = 250, 6_000  # edges in a picture and in all of a page: more take Graphvi
 
 @dataclass(slots=True)
 class View:
-    """One picture of a page: which box opens which view, and where one goes back to."""
+    """One picture of a page: which box opens which view, and where one goes back to.
+
+    `first` is the first box of what was opened.
+    """
 
     picture: Picture
     title: str
     parent: int | None = None
+    first: int | None = None
     opens: dict[int, int] = field(default_factory=dict)
 
 
@@ -52,7 +56,8 @@ def views_of(
             break
         place[k] = len(found)
         parent = place.get(around[1], top) if len(around) > 1 else top
-        found.append(View(picture, scopes[k].title, parent))
+        keys = picture.frames[-1].keys  # frames stand in the order of scopes: k's is the last
+        found.append(View(picture, scopes[k].title, parent, keys[0] if keys else None))
     ends = {scope: place[k] for k, scope in enumerate(scopes) if k in place}
     for view in found:
         for key in view.picture.called:
@@ -89,5 +94,6 @@ def _unfolded(graph: Graph, drawn: Picture) -> list[View]:
             for i in run:
                 inner[i] = k
         views[0].opens[key] = len(views)
-        views.append(View(drawing_of(graph, Folding(inner, kept)), f"box #{key} open", 0))
+        opened = drawing_of(graph, Folding(inner, kept))
+        views.append(View(opened, f"box #{key} open", 0, boxes[key][0]))
     return views

@@ -60,8 +60,16 @@ function fit() {
   place();
 }
 
+// Where one goes on reading: the first box of what was opened, or the box that was closed again.
+function open(k) {
+  show(k, views[k].first);
+}
+
 function close() {
-  if (views[now].parent !== null) show(views[now].parent);
+  const { parent } = views[now];
+  if (parent === null) return;
+  const { opens } = views[parent];
+  show(parent, Object.keys(opens).find((id) => opens[id] === now));
 }
 
 views.forEach((view, k) => {
@@ -81,12 +89,12 @@ views.forEach((view, k) => {
       node.classList.add("opens");
       node.setAttribute("role", "button");
       node.setAttribute("aria-expanded", "false");
-      node.addEventListener("click", () => show(view.opens[id]));
+      node.addEventListener("click", () => open(view.opens[id]));
       node.addEventListener("keydown", (event) => {
         if (event.key === "Enter" || event.key === " ") {
           event.preventDefault();
           event.stopPropagation();
-          show(view.opens[id]);
+          open(view.opens[id]);
         }
       });
     }
@@ -126,6 +134,8 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
     if (typing) at("search").blur();
     else close();
+  } else if (typing && event.key === "Enter") {
+    document.querySelector("#found button")?.click();
   } else if (!typing) {
     const keys = {
       "+": () => zoom(0.8), "-": () => zoom(1.25), 0: fit, "/": () => at("search").focus(),
