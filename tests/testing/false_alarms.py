@@ -149,10 +149,11 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=200, help="at kinks, each precision")
     parser.add_argument("--rows", type=int, default=0, help="of every row of the table")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="no new row after")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
     options = parser.parse_args()
     begin, wrong, total = time.perf_counter(), 0, 0
     for name, (fn, args) in KINKED.items():
-        for dtype in PRECISIONS:
+        for dtype in PRECISIONS if options.only in name else ():
             start = time.perf_counter()
             found = alarms(fn, args(dtype), options.examples)
             wrong += show(name, dtype, start, found)

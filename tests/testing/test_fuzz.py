@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import tinygrad_course as tc
 from tinygrad_course import autograd, graph, modes, primitive
+from tinygrad_course.testing import brute
 from tinygrad_course.testing import strategies as ts
-from tinygrad_course.testing.fuzz import fuzz
-from tinygrad_course.testing.programs import ProgramMismatch
+from tinygrad_course.testing.fuzz import GraphMachine, fuzz
+from tinygrad_course.testing.programs import Program, ProgramMismatch, Undefined
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -121,7 +123,7 @@ BUGS: dict[str, Plant] = {
 
 
 def test_the_engine_is_right() -> None:
-    assert fuzz(steps=ts.examples(1500), seed=1) >= 1500
+    assert fuzz(steps=ts.examples(700), seed=1) >= 700
 
 
 @pytest.mark.parametrize("name", BUGS)
@@ -134,6 +136,58 @@ def test_planted_bugs_are_found(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         assert len(caught.value.program.lines) <= 12, program
         assert fails(program), program
     assert not fails(program), program
+
+
+TestGraphs = GraphMachine.TestCase
+TestGraphs.settings = settings(
+    max_examples=5, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+def test_a_failing_program_comes_with_its_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    BUGS["a second pass replaces the first"](monkeypatch)
+    program = Program()
+    program.leaf("a", [1.0, 2.0])
+    program.make("b", "a * a", ["a"], lambda a: a * a)
+    program.backward("b", [1.0, 1.0], retain=True)
+    with pytest.raises(ProgramMismatch) as caught:
+        program.backward("b", [1.0, 1.0])
+    text = str(caught.value)
+    assert "np.testing.assert_allclose(a.grad.detach().numpy(), [4.0, 8.0]" in text
+    assert "#1 mul(#0, #0)" in text
+    assert "digraph tinygrad_course" in text
+
+
+def test_programs_without_pytorch_and_lines_that_are_not_defined() -> None:
+    program = Program(compare=False)
+    assert program.theirs is None
+    program.leaf("a", [1.0, 2.0])
+    program.detach("b", "a")
+    with pytest.raises(Undefined, match="share its memory"):
+        program.write("a", 2.0)
+    with pytest.raises(Undefined, match=r"what b\.backward"):
+        program.backward("b")
+    with pytest.raises(Undefined, match="a leaf or a view"):
+        program.update("a", "a.mul_(b)", ["a", "b"], lambda a, b: a * b, theirs="a = a * b")
+
+
+def test_brute_force_has_no_opinion_of_its_own() -> None:
+    """Slopes of every row equal differences, and those of slopes do."""
+    for name, (forward, partials) in brute.ROWS.items():
+        xs = [brute.Number(0.7), brute.Number(1.3)][: len(partials)]
+        y = brute.apply(name, *xs)
+        for x in xs:
+            first = brute.slope(y, x, record=True)
+
+            def f(h: float, x: Any = x, xs: Any = xs, forward: Any = forward) -> float:
+                return forward(*[v.value + (h if v is x else 0) for v in xs])
+
+            h = 1e-4
+            slope = getattr(first, "value", first)
+            assert slope == pytest.approx((f(h) - f(-h)) / (2 * h), abs=1e-6)
+            assert brute.slope(y, x) == slope
+            second = brute.slope(first, x)
+            assert second == pytest.approx((f(h) - 2 * f(0) + f(-h)) / h**2, abs=1e-5)
 
 
 def fails(program: str) -> bool:

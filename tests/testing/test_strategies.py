@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import tinygrad_course as tc
 from tinygrad_course.errors import OptionError
+from tinygrad_course.testing import gradcheck
 from tinygrad_course.testing import strategies as ts
 
 DOMAINS = [ts.REAL, ts.POSITIVE, ts.UNIT, ts.SIGNED_UNIT, ts.ABOVE_ONE, ts.AWAY_FROM_ZERO,
@@ -101,6 +102,69 @@ def test_indices_and_axes(shape: Any, data: Any) -> None:
     x = tc.zeros(*shape) if shape else tc.tensor(0.0)
     assert x[data.draw(ts.indices(shape))].ndim >= 0
     assert x.sum(data.draw(ts.axes(len(shape)))).ndim <= len(shape)
+
+
+@ts.profile(50)
+@given(ts.signature("(n?,k),(k,m?)->(n?,m?)", dtype="float32", min_side=0))
+def test_signature_is_that_of_a_matrix_product(xs: Any) -> None:
+    x, y = xs
+    assert (x @ y).shape == np.matmul(x.detach().numpy(), y.detach().numpy()).shape
+    assert x.dtype == tc.float32
+    numbers = np.concatenate([x.detach().numpy().ravel(), y.detach().numpy().ravel()])
+    assert np.unique(numbers).size == numbers.size
+
+
+@ts.profile(50)
+@given(ts.simplex(ts.shapes(1, 2)), ts.one_hot(ts.shapes(1, 2)))
+def test_probabilities_and_labels(p: Any, labels: Any) -> None:
+    p, labels = p.detach().numpy(), labels.numpy()
+    assert (p > 0).all()
+    assert (p.sum(-1) == 1).all()
+    assert (labels.sum(-1) == 1).all()
+    assert set(labels.ravel()) <= {0.0, 1.0}
+
+
+@ts.profile(50)
+@given(ts.spd(), ts.well_conditioned())
+def test_matrices(a: Any, b: Any) -> None:
+    a, b = a.detach().numpy(), b.detach().numpy()
+    assert (a == a.T).all()
+    assert np.linalg.eigvalsh(a).min() > 0.99
+    assert np.linalg.cond(b) < 20
+
+
+@ts.profile(30)
+@given(ts.empty_shapes())
+def test_empty_shapes(shape: Any) -> None:
+    assert 0 in shape
+    assert len(shape) <= 3
+    assert tc.zeros(shape).sum().item() == 0
+
+
+@ts.profile(20)
+@given(ts.modules())
+def test_modules_are_right_and_have_no_zeros(found: Any) -> None:
+    net, x = found
+    gradcheck(net, x)
+    assert all((p.detach().numpy() != 0).all() for p in net.parameters())
+
+
+@ts.profile(20)
+@given(ts.optimizers(), ts.tensors(ts.shapes(1, 2)))
+def test_optimizers_go_downhill(make: Any, x: Any) -> None:
+    optimizer = make([x])
+    before = x.detach().numpy().copy()
+    uphill = optimizer.param_groups[0].get("maximize", False)
+    (x * x).sum().backward()
+    optimizer.step()
+    after = x.detach().numpy()
+    assert np.isfinite(after).all()
+    assert ((np.sign(after - before) == np.sign(before)) == uphill).all()
+
+
+def test_scalars_shrink_to_small_numbers() -> None:
+    assert find(ts.scalars(), lambda x: x.data > 3).data == 4.0
+    assert not find(ts.scalars(requires_grad=False), lambda x: True).requires_grad
 
 
 def test_more_numbers_than_the_domain_has() -> None:

@@ -35,6 +35,7 @@ from . import brute
 from .brute import Array
 
 HEAD = "import numpy as np\nimport tinygrad_course as tc\n\n"
+MAKERS = ("make", "detach")
 STALE = "raise SystemExit('right: a leaf was written into since')"
 _tick = itertools.count(1).__next__
 
@@ -134,6 +135,7 @@ class Program:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.known: dict[str, Known] = {}
         self.ours: dict[str, Any] = {"tc": tc, "np": np}
+        self.bound: dict[str, tuple[Array, bool]] = {}
         self.compare = compare
         self.mismatch: ProgramMismatch | None = None
         self.theirs: dict[str, Any] | None = None
@@ -441,6 +443,7 @@ class Program:
 
     def _bind(self, name: str, known: Known) -> None:
         self.known[name] = known
+        self.bound[name] = (known.values, known.event is not None)
         node = self.ours[name].node
         if known.event is not None and node is not None:
             known.event.node = weakref.ref(node)
@@ -459,14 +462,23 @@ class Program:
         raise self.mismatch from cause
 
     def reduced(self) -> Program | None:
-        """A failing program without the lines that it does not need; None if it does not fail."""
+        """A failing program without the lines that it does not need; None if it does not fail.
+
+        Lines are left out, or give way to a leaf with the numbers that they made.
+        """
         best = replayed(self.calls, self.compare)
         i = len(best.calls) if best else 0
         while best and i > 0:
             i -= 1
-            shorter = replayed(best.calls[:i] + best.calls[i + 1 :], self.compare)
-            if shorter is not None:
-                best, i = shorter, len(shorter.calls)
+            call = best.calls[i]
+            instead_of: list[list[Any]] = [[]]
+            if call[0] in MAKERS:
+                instead_of.append([("leaf", (call[1][0], *self.bound[call[1][0]]), {})])
+            for instead in instead_of:
+                shorter = replayed([*best.calls[:i], *instead, *best.calls[i + 1 :]], self.compare)
+                if shorter is not None:
+                    best, i = shorter, len(shorter.calls) if not instead else i
+                    break
         return best
 
     def picture(self) -> str:
