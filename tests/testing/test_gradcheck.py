@@ -11,6 +11,7 @@ import tinygrad_course as tc
 from tinygrad_course import nn
 from tinygrad_course.errors import GradientError
 from tinygrad_course.testing import GradientMismatch, gradcheck
+from tinygrad_course.testing.differences import Differences
 
 
 def leaf(*values: Any, dtype: Any = tc.float64) -> Any:
@@ -203,3 +204,47 @@ def test_errors() -> None:
         gradcheck(tc.log, leaf(-1.0))
     with pytest.raises(GradientError, match="must return floating"):
         gradcheck(lambda x: x.argmax(0), leaf(1.0))
+
+
+@pytest.mark.parametrize("dtype", [tc.float64, tc.float32, tc.float16])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
+def test_steps_are_exact_in_the_precision_of_the_function(dtype: Any, scale: float) -> None:
+    """The slopes of the identity are 1 to the last bit: what is divided by is what was added."""
+    numbers = np.array([0.0, 1.0, -2.0, 0.1, 300.0, 1e-3], dtype).astype(np.float64)
+    differences = Differences(lambda arrays, _: [np.asarray(arrays[0])], [numbers], dtype)
+    slopes = differences.along_axes(np.arange(numbers.size), scale)
+    assert (slopes.left == np.eye(numbers.size)).all()
+    assert (slopes.right == np.eye(numbers.size)).all()
+    for i in range(numbers.size):
+        direction, step, _ = differences._axis(i, scale)
+        assert np.log2(step) == np.round(np.log2(step))
+        up = differences._moved(direction, step)
+        assert (up.astype(dtype) == up).all()
+
+
+def test_a_float32_gradient_is_judged_by_differences_in_float64() -> None:
+    """An error of a ten-thousandth is seen though the function is run in float32."""
+    nearly = custom(lambda x: x * x, lambda g, x, out: g * 2.02 * x)
+    with pytest.raises(GradientMismatch, match=r"a factor 1\.01 everywhere"):
+        gradcheck(nearly, leaf(0.5, 1.5, dtype=tc.float32))
+
+
+def test_the_cotangent_is_not_written_into() -> None:
+    x = leaf(1.0, 2.0)
+    report = gradcheck(custom(lambda x: x * 3, lambda g, x, out: g.mul_(3.0)), x)
+    assert report.compared == 2
+    assert x.tolist() == [1.0, 2.0]
+    assert x.grad is None
+
+
+def test_gradients_of_parameters_that_are_wrong_are_named() -> None:
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(tc.tensor([2.0, 3.0], dtype=tc.float64))
+
+        def forward(self, x: Any) -> Any:
+            return x * self.weight + 0.5 * (self.weight * self.weight).detach()
+
+    with pytest.raises(GradientMismatch, match=r"parameter 'weight'\[\d\]"):
+        gradcheck(Scale(), leaf(1.0, -1.0))
