@@ -154,6 +154,13 @@ import tinygrad_course as tc
 x = tc.Scalar(2.0)
 def main():
     return x * x, {"side": x}
+def network():
+    model = tc.nn.Sequential(tc.nn.Linear(2, 3), tc.nn.Tanh(), tc.nn.Linear(3, 1))
+    return model(tc.ones(1, 2)).sum(), model
+def spent():
+    y = x * x
+    y.backward()
+    return y
 def both():
     return [x.sin(), x.cos()]
 if __name__ == "__main__":
@@ -178,13 +185,45 @@ def test_the_command_prints_and_saves(script: str, capsys: pytest.CaptureFixture
     assert out.read_text(encoding="utf-8").startswith("digraph")
 
 
+def test_the_command_takes_the_options_of_draw_graph(
+    script: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([f"{script}:network", "--depth", "0", "--overlay", "gradient"]) == 0
+    closed = capsys.readouterr().out
+    assert "0 Linear" in closed
+    assert "|gradient|" in closed
+    assert "bias" not in closed
+    assert main([f"{script}:network", "--collapse", "views,repeats"]) == 0
+    assert "1 Tanh" not in capsys.readouterr().out
+    assert main([f"{script}:network", "--budget", "1"]) == 0
+    assert "#" in (out := capsys.readouterr().out)
+    assert len(out.splitlines()) == 2
+
+
+def test_the_command_steps_backward(script: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([script, "--backward"]) == 0
+    assert "1. mul (#1), gradient 1: 1 × 2 = 2 to side" in capsys.readouterr().out
+    pytest.importorskip("pygraphviz", reason="pictures need Graphviz")
+    page = Path(script).with_suffix(".html")
+    assert main([script, "--backward", "-o", str(page)]) == 0
+    assert 'id="slider"' in page.read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main([script, "--backward", "--depth", "1"])
+    assert "--depth is not for it" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["nowhere.py"], "no such file"),
-        (["SCRIPT:area"], "it has: both, main, tc, x"),
+        (["SCRIPT:area"], "it has: both, main, network, spent, tc, x"),
         (["SCRIPT", "-o", "graph.gif"], "suffix"),
         (["SCRIPT", "--budget", "0"], "budget"),
+        (["SCRIPT", "--depth", "1"], "depth needs modules"),
+        (["SCRIPT", "--overlay", "heat"], "overlay must be one of"),
+        (["SCRIPT", "--collapse", "casts"], "collapse must be of"),
+        (["SCRIPT", "--backward", "-o", "graph.png"], "suffix"),
+        (["SCRIPT:spent", "--backward"], "freed this graph"),
     ],
 )
 def test_the_command_explains(
