@@ -62,12 +62,21 @@ def sides(make: Maker, count: int) -> list[int]:
     return [make.draw(st.integers(0 if make.empty else 1, 3)) for _ in range(count)]
 
 
-for name in ("dot", "vdot"):
+def one_of(ours: Any, theirs: Any) -> dict[str, Any]:
+    """A row for several functions of one kind: the option `which` says which."""
+    return {
+        "ours": lambda *xs, which, **options: getattr(ours, which)(*xs, **options),
+        "oracle": lambda *xs, which, **options: getattr(theirs, which)(*xs, **options),
+    }
 
-    @shape_row(name, dtypes=NUMERIC)
-    def dot_case(make: Maker) -> Case:
-        (n,) = sides(make, 1)
-        return matrices(make, (n,), (n,)), {}
+
+@shape_row("dot", covers=("vdot", "mv", "bmm"), **one_of(tc, torch), dtypes=NUMERIC)
+def dot_case(make: Maker) -> Case:
+    b, n, k, m = sides(make, 4)
+    shapes = {"dot": [(n,), (n,)], "vdot": [(n,), (n,)], "mv": [(n, k), (k,)],
+              "bmm": [(b, n, k), (b, k, m)]}  # fmt: skip
+    which = make.draw(st.sampled_from(tuple(shapes)))
+    return matrices(make, *shapes[which]), {"which": which}
 
 
 @shape_row("inner", dtypes=NUMERIC)
@@ -83,56 +92,23 @@ def outer_case(make: Maker) -> Case:
     return [make.array((n,)), make.array((m,))], {}
 
 
-@shape_row("bmm", dtypes=NUMERIC)
-def bmm_case(make: Maker) -> Case:
+@shape_row("addmm", covers=("addmv", "addr", "baddbmm", "addbmm"), **one_of(tc, torch),
+           dtypes=NUMERIC)  # fmt: skip
+def added_case(make: Maker) -> Case:
+    """beta · input + alpha · product: the input broadcasts to the product."""
+    make.empty = False
     b, n, k, m = sides(make, 4)
-    return matrices(make, (b, n, k), (b, k, m)), {}
-
-
-@shape_row("mv", dtypes=NUMERIC)
-def mv_case(make: Maker) -> Case:
-    n, k = sides(make, 2)
-    return matrices(make, (n, k), (k,)), {}
-
-
-def added(make: Maker, out: tuple[int, ...], *shapes: tuple[int, ...]) -> Case:
-    """The arguments of input + product: the input broadcasts to the product."""
+    shapes = {"addmm": [(n, m), (n, k), (k, m)], "addmv": [(n,), (n, k), (k,)],
+              "addr": [(n, m), (n,), (m,)], "baddbmm": [(b, n, m), (b, n, k), (b, k, m)],
+              "addbmm": [(n, m), (b, n, k), (b, k, m)]}  # fmt: skip
+    which = make.draw(st.sampled_from(tuple(shapes)))
+    out, *others = shapes[which]
     smaller = tuple(1 if make.draw(st.booleans()) else n for n in out)
     drop = make.draw(st.integers(0, len(out)))
     numbers = st.sampled_from((0, 1, 2, -3))
-    return matrices(make, smaller[drop:], *shapes), {
-        "beta": make.draw(numbers), "alpha": make.draw(numbers)
+    return matrices(make, smaller[drop:], *others), {
+        "which": which, "beta": make.draw(numbers), "alpha": make.draw(numbers)
     }  # fmt: skip
-
-
-@shape_row("addmm", dtypes=NUMERIC)
-def addmm_case(make: Maker) -> Case:
-    n, k, m = sides(make, 3)
-    return added(make, (n, m), (n, k), (k, m))
-
-
-@shape_row("addmv", dtypes=NUMERIC)
-def addmv_case(make: Maker) -> Case:
-    n, k = sides(make, 2)
-    return added(make, (n,), (n, k), (k,))
-
-
-@shape_row("addr", dtypes=NUMERIC)
-def addr_case(make: Maker) -> Case:
-    n, m = sides(make, 2)
-    return added(make, (n, m), (n,), (m,))
-
-
-@shape_row("baddbmm", dtypes=NUMERIC)
-def baddbmm_case(make: Maker) -> Case:
-    b, n, k, m = sides(make, 4)
-    return added(make, (b, n, m), (b, n, k), (b, k, m))
-
-
-@shape_row("addbmm", dtypes=NUMERIC)
-def addbmm_case(make: Maker) -> Case:
-    b, n, k, m = sides(make, 4)
-    return added(make, (n, m), (b, n, k), (b, k, m))
 
 
 @shape_row("trace", dtypes=NUMERIC)
@@ -164,12 +140,7 @@ def chained(make: Maker) -> tuple[list[int], list[tuple[int, int]]]:
     return s, [(s[i], s[i + 1]) for i in range(n)]
 
 
-@shape_row("chain_matmul", ours=tc.chain_matmul, oracle=lambda *xs: torch.linalg.multi_dot(xs))
-def chain_case(make: Maker) -> Case:
-    return matrices(make, *chained(make)[1]), {}
-
-
-@shape_row("linalg.multi_dot", ours=lambda *xs: tc.linalg.multi_dot(xs),
+@shape_row("linalg.multi_dot", covers=("chain_matmul",), ours=lambda *xs: tc.linalg.multi_dot(xs),
            oracle=lambda *xs: torch.linalg.multi_dot(xs))  # fmt: skip
 def multi_dot_case(make: Maker) -> Case:
     s, shapes = chained(make)

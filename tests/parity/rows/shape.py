@@ -230,23 +230,18 @@ def movedim_case(make: Maker) -> Case:
     return [x], {"source": source, "destination": destination}
 
 
-@shape_row("swapaxes", dtypes=ANY)
+@shape_row("swapaxes", covers=("swapdims",), dtypes=ANY)
 def swapaxes_case(make: Maker) -> Case:
     x = make.array(make.shape())
     return [x], {"axis0": make.dim(x.ndim), "axis1": make.dim(x.ndim)}
 
 
-@shape_row("swapdims")
-def swapdims_case(make: Maker) -> Case:
-    x = make.array(make.shape(1, 3))
-    return [x, make.dim(x.ndim), make.dim(x.ndim)], {}
-
-
-for least in (1, 2, 3):
-
-    @shape_row(f"atleast_{least}d", dtypes=ANY)
-    def atleast_case(make: Maker) -> Case:
-        return [make.array(make.shape()) for _ in range(make.draw(st.integers(1, 2)))], {}
+@shape_row("atleast_1d", covers=("atleast_2d", "atleast_3d"), dtypes=ANY,
+           ours=lambda *xs, n: getattr(tc, f"atleast_{n}d")(*xs),
+           oracle=lambda *xs, n: getattr(torch, f"atleast_{n}d")(*xs))  # fmt: skip
+def atleast_case(make: Maker) -> Case:
+    xs = [make.array(make.shape()) for _ in range(make.draw(st.integers(1, 2)))]
+    return xs, {"n": make.draw(st.sampled_from((1, 2, 3)))}
 
 
 @shape_row("fliplr", covers=("flipud",), ours=lambda x: tc.fliplr(x) + 2 * x.flipud(),
@@ -346,11 +341,10 @@ def diag_case(make: Maker) -> Case:
     return [make.array(make.shape(1, 2))], {"diagonal": make.draw(st.integers(-3, 3))}
 
 
-for half in ("tril", "triu"):
-
-    @shape_row(half, dtypes=ANY)
-    def triangle_case(make: Maker) -> Case:
-        return [make.array(make.shape(2, 3))], {"diagonal": make.draw(st.integers(-3, 3))}
+@shape_row("tril", covers=("triu",), ours=lambda x, k: tc.tril(x, k) + 2 * x.triu(k),
+           oracle=lambda x, k: torch.tril(x, k) + 2 * x.triu(k), dtypes=ANY)  # fmt: skip
+def triangle_case(make: Maker) -> Case:
+    return [make.array(make.shape(2, 3))], {"k": make.draw(st.integers(-3, 3))}
 
 
 @shape_row("select", dtypes=ANY)
@@ -418,20 +412,16 @@ def diff_case(make: Maker) -> Case:
     return [x, *ends], {"n": make.draw(st.integers(0, 3)), "dim": dim}
 
 
-def of_many(f: Any) -> Any:
-    return lambda *xs: f(xs)
+JOINED = ("hstack", "vstack", "dstack", "column_stack", "row_stack")
 
 
-for joined in ("hstack", "vstack", "dstack", "column_stack"):
-
-    @shape_row(
-        joined, ours=of_many(getattr(tc, joined)), oracle=of_many(getattr(torch, joined)),
-        covers=("row_stack",) if joined == "vstack" else (),
-    )  # fmt: skip
-    def joined_case(make: Maker) -> Case:
-        make.empty = False
-        x = make.array(make.shape())
-        return [x, *(make.array(x.shape) for _ in range(make.draw(st.integers(0, 2))))], {}
+@shape_row("hstack", covers=JOINED[1:], ours=lambda *xs, which: getattr(tc, which)(xs),
+           oracle=lambda *xs, which: getattr(torch, which)(xs))  # fmt: skip
+def joined_case(make: Maker) -> Case:
+    make.empty = False
+    x = make.array(make.shape())
+    others = [make.array(x.shape) for _ in range(make.draw(st.integers(0, 2)))]
+    return [x, *others], {"which": make.draw(st.sampled_from(JOINED))}
 
 
 @shape_row("concat", covers=("concatenate",), ours=lambda *xs, dim: tc.concat(xs, dim=dim),
