@@ -166,7 +166,9 @@ from .functions.statistics import (
     nanmean,
     nansum,
     norm,
+    std,
     std_mean,
+    var,
     var_mean,
 )
 from .ops.elementwise import (
@@ -255,9 +257,7 @@ from .ops.reduce import (
     mean,
     min,
     softmax,
-    std,
     sum,
-    var,
 )
 from .ops.scan import (
     cummax,

@@ -94,13 +94,16 @@ _constants: dict[tuple[Any, Any], Any] = {}
 
 
 def constant(value: float, dtype: Any) -> Any:
-    """A read-only 0-d array for a Python number: NumPy takes it twice as fast as the number."""
+    """A read-only 0-d array for a Python number: NumPy takes it twice as fast as the number.
+
+    A number beyond the range of an integer dtype comes round at the other end, as in PyTorch.
+    """
     key = (value, dtype)
     found = _constants.get(key)
     if found is None or value == 0:  # -0.0 and 0.0 are equal keys and different numbers
         if len(_constants) > 4096:
             _constants.clear()
-        found = np.asarray(value, dtype=dtype)
+        found = np.asarray(value).astype(dtype)
         found.flags.writeable = False
         _constants[key] = found
     return found

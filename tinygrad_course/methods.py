@@ -46,7 +46,7 @@ def _elementwise() -> dict[str, Any]:
 
 _DERIVED = {
     composed: "isclose allclose equal",
-    statistics: "nansum nanmean count_nonzero norm dist",
+    statistics: "var std nansum nanmean count_nonzero norm dist",
     drawing: "bernoulli multinomial normal_ uniform_ bernoulli_ new_tensor new_zeros new_ones "
     "new_empty new_full",
     sorting: "sort argsort topk kthvalue median unique",
@@ -59,7 +59,7 @@ _DERIVED = {
     "index_add index_put scatter scatter_add",
     products: "vdot inner outer cross bmm mv addmm addmv addr baddbmm addbmm trace kron",
     matrices: "det slogdet logdet inverse cholesky",
-    reduce: "sum mean var std amax amin argmax argmin max min logsumexp softmax log_softmax "
+    reduce: "sum mean amax amin argmax argmin max min logsumexp softmax log_softmax "
     "all any",
     index: "gather take_along_dim",
     linalg: "matmul mm t",

@@ -399,7 +399,7 @@ def _tensor_binary(prim: Primitive, face: Any) -> Method:
         elif isinstance(other, NUMBERS) and kind.dtype.kind == "f" and kind.shape:
             y, right = constant(other, kind.dtype), None
         else:
-            return apply(prim, (self, other), {}) if isinstance(other, OPERANDS) else NotImplemented
+            return prim(self, other) if isinstance(other, OPERANDS) else NotImplemented
         x = self._data
         result = new(face)
         result._data = out = forward(x, y)

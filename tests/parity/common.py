@@ -32,7 +32,7 @@ def listed(result: Any) -> list[Any]:
     return list(result) if isinstance(result, (tuple, list)) else [result]
 
 
-def assert_equal(a: Any, b: Any, what: str, rtol: float | None = None) -> None:
+def assert_equal(a: Any, b: Any, what: str, rtol: float | None = None, atol: float = 0.0) -> None:
     """Our Tensor and PyTorch's have the same shape, dtype and, up to rounding, numbers."""
     a, b = a.detach().numpy(), b.detach().numpy()
     assert a.shape == b.shape, f"{what}: shape {a.shape}, PyTorch's {b.shape}"
@@ -40,6 +40,6 @@ def assert_equal(a: Any, b: Any, what: str, rtol: float | None = None) -> None:
     if a.dtype.kind == "f":
         rtol = rtol or RTOL[a.dtype.itemsize]
         size = np.abs(b[np.isfinite(b)]).max(initial=0.0).astype(np.float64)
-        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * size, err_msg=what)
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * size + atol, err_msg=what)
     else:
         np.testing.assert_array_equal(a, b, err_msg=what)

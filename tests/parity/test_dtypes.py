@@ -181,3 +181,18 @@ def test_half_precision_of_two(name: str) -> None:
     b = getattr(torch, name)(torch.from_numpy(x), torch.from_numpy(y))
     assert a.dtype == "float16"
     np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("number", [-1, 300, 2**40])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32"])
+def test_numbers_beyond_the_range(dtype: str, number: int) -> None:
+    """They come round at the other end; but for a bound or an exponent that is refused."""
+    x = np.array([1, 5], dtype)
+    for name in ("add", "mul", "sub", "eq", "lt", "bitwise_and"):
+        ours = getattr(tc, name)(tc.from_numpy(x), number)
+        assert ours.tolist() == getattr(torch, name)(torch.from_numpy(x), number).tolist()
+    if not np.iinfo(dtype).min <= number <= np.iinfo(dtype).max:
+        y = tc.from_numpy(x)
+        for f in (y.clamp_min, y.clamp_max, lambda n: y.clamp(0, n), lambda n: y**n, y.pow):
+            with pytest.raises(DtypeError, match=f"{number} does not fit into {dtype}"):
+                f(number)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tinygrad_course.errors import DtypeError, OptionError
 from tinygrad_course.ops import elementwise as rows
-from tinygrad_course.ops.reduce import Dim, in_dtype, mean, std, sum, var, vector_norm
+from tinygrad_course.ops.reduce import Dim, in_dtype, mean, need_floating, sum, vector_norm
+from tinygrad_course.ops.shape import normal_dims
 
 
 def nansum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
@@ -30,6 +34,36 @@ def nanmean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
         raise DtypeError(f"nanmean: needs a floating dtype, got {input.dtype}; use input.float()")
     there = sum(rows.logical_not(rows.isnan(input)), dim, keepdim)
     return nansum(input, dim, keepdim, dtype=dtype) / there
+
+
+def var(
+    input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *,
+    correction: float | None = None,
+) -> Any:  # fmt: skip
+    """Σ (x − mean)² / (n − correction): the variance, Bessel-corrected by default."""
+    away, rest, dims = _spread_of("var", input, dim, unbiased, correction)
+    return in_dtype(sum(rows.square(away), dims, keepdim) / rest, input.dtype)
+
+
+def std(
+    input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *,
+    correction: float | None = None,
+) -> Any:  # fmt: skip
+    """√var: the standard deviation; where it is 0, so is its gradient."""
+    away, rest, dims = _spread_of("std", input, dim, unbiased, correction)
+    return in_dtype(vector_norm(away, 2, dims, keepdim) / math.sqrt(rest), input.dtype)
+
+
+def _spread_of(name: str, x: Any, dim: Any, unbiased: bool, correction: float | None) -> Any:
+    """x − mean, n − correction and the dimensions; `var(x, False)` leaves out the correction."""
+    need_floating(name, x)
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    dims = normal_dims(None if dim == () else dim, x.ndim)
+    x = in_dtype(x, np.float32) if x.dtype.char == "e" else x
+    n = math.prod([x.shape[d] for d in dims])
+    rest = n - (int(unbiased) if correction is None else correction)
+    return x - mean(x, dims, True), float(rest if rest > 0 else 0), dims
 
 
 def var_mean(

@@ -41,6 +41,18 @@ class Binary(Primitive):
         return self.forward(input, other, **params)
 
 
+class Ranged(Binary):
+    """A row whose second argument must not come round at the end of an integer dtype's range."""
+
+    def __call__(self, input: Any, other: Any, **params: Any) -> Any:
+        dtype = getattr(input, "dtype", None)
+        if isinstance(other, int) and dtype is not None and dtype.kind in "iu":
+            least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+            if not least <= other <= most:
+                raise DtypeError(f"{self.name}: {other} does not fit into {dtype}")
+        return super().__call__(input, other, **params)
+
+
 def unary(name: str, formula: str, array: Rule, scalar: Rule, rule: Rule) -> Primitive:
     """A row of one floating argument; integers become the default dtype first."""
     return Unary(name, formula, array, rule, scalar=scalar, elementwise=True, floating=True)
@@ -59,6 +71,11 @@ def binary(name: str, formula: str, array: Rule, scalar: Rule, *rules: Rule) -> 
 def floating(name: str, formula: str, array: Rule, scalar: Rule, *rules: Rule) -> Primitive:
     """A row of two arguments with a floating result, whatever it is given."""
     return Binary(name, formula, array, *rules, scalar=scalar, elementwise=True, floating=True)
+
+
+def ranged(name: str, formula: str, array: Rule, scalar: Rule, *rules: Rule) -> Primitive:
+    """A row of two arguments, of which a number as the second fits into the first's dtype."""
+    return Ranged(name, formula, array, *rules, scalar=scalar, elementwise=True)
 
 
 def ternary(name: str, formula: str, array: Rule, scalar: Rule, *rules: Rule) -> Primitive:
@@ -115,7 +132,7 @@ mul = binary("mul", "x · y", np.multiply, operator.mul,
 div = floating("div", "x / y", np.divide, lambda x, y: x / y if y else float(np.float64(x) / y),
                lambda g, out, x, y: g / y,
                lambda g, out, x, y: -g * out / y)
-pow = binary("pow", "xʸ", _number(np.power), math.pow,
+pow = ranged("pow", "xʸ", _number(np.power), math.pow,
              lambda g, out, x, y: g * y * pow(where(x == 0, where(y == 0, 1.0, x), x), y - 1),
              lambda g, out, x, y: g * out * log(where(x == 0, where(y >= 0, 1.0, x), x)))
 neg = keeping("neg", "−x", np.negative, operator.neg,
@@ -276,10 +293,10 @@ where = ternary("where", "x where c, else y", np.where, lambda c, x, y: x if c e
                 lambda g, out, c, x, y: g * 0.0,
                 lambda g, out, c, x, y: where(c, g, 0.0),
                 lambda g, out, c, x, y: where(c, 0.0, g))
-clamp_min = binary("clamp_min", "x, but not below y", np.maximum, lambda x, y: _larger(x, y),
+clamp_min = ranged("clamp_min", "x, but not below y", np.maximum, lambda x, y: _larger(x, y),
                    lambda g, out, x, y: where(x >= y, g, 0.0),
                    lambda g, out, x, y: where(x < y, g, 0.0))
-clamp_max = binary("clamp_max", "x, but not above y", np.minimum, lambda x, y: _smaller(x, y),
+clamp_max = ranged("clamp_max", "x, but not above y", np.minimum, lambda x, y: _smaller(x, y),
                    lambda g, out, x, y: where(x <= y, g, 0.0),
                    lambda g, out, x, y: where(x > y, g, 0.0))
 clamp_between = ternary("clamp", "x kept between y and z",
@@ -340,7 +357,11 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
         raise OptionError("clamp: at least one of min and max must be given")
     if min is None:
         return clamp_max(input, max)
-    return clamp_min(input, min) if max is None else clamp_between(input, min, max)
+    if max is None:
+        return clamp_min(input, min)
+    if isinstance(min, int) and isinstance(max, int):
+        return clamp_max(clamp_min(input, min), max)
+    return clamp_between(input, min, max)
 
 
 clip = clamp

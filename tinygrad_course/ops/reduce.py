@@ -12,7 +12,7 @@ from tinygrad_course.arrays import checked_dtype, get_default_dtype
 from tinygrad_course.errors import DtypeError, ShapeError
 from tinygrad_course.primitive import Primitive
 
-from .elementwise import abs, exp, isnan, maximum, minimum, pow, sign, square, where
+from .elementwise import abs, exp, isnan, maximum, minimum, pow, sign, where
 from .index import take_along_dim
 from .shape import broadcast_to, cast, clone, normal_dim, normal_dims, owned, reshape, reshape_
 
@@ -186,7 +186,8 @@ def in_dtype(x: Any, dtype: Any) -> Any:
     return cast(x, dtype=checked_dtype(dtype), source=x.dtype)
 
 
-def _need_floating(name: str, x: Any) -> None:
+def need_floating(name: str, x: Any) -> None:
+    """Raise unless x has fractions."""
     if x.dtype.kind != "f":
         raise DtypeError(f"{name}: needs a floating dtype, got {x.dtype}; try x.float().{name}()")
 
@@ -198,42 +199,12 @@ def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = Non
         DtypeError: input holds integers or bools.
     """
     input = input if dtype is None else in_dtype(input, dtype)
-    _need_floating("mean", input)
+    need_floating("mean", input)
     if input.dtype.char == "e":  # the sum may be too large for it, and the mean not
         return in_dtype(mean(in_dtype(input, np.float32), dim, keepdim), input.dtype)
     total = sum(input, dim, keepdim)
     kept = math.prod(total.shape)
     return total / (math.prod(input.shape) / kept if kept else 1)
-
-
-def var(
-    input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *,
-    correction: float | None = None,
-) -> Any:
-    """Σ (x − mean)² / (n − correction): the variance, Bessel-corrected by default."""
-    away, rest, dims = _spread_of("var", input, dim, unbiased, correction)
-    return in_dtype(sum(square(away), dims, keepdim) / rest, input.dtype)
-
-
-def std(
-    input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *,
-    correction: float | None = None,
-) -> Any:
-    """√var: the standard deviation; where it is 0, so is its gradient."""
-    away, rest, dims = _spread_of("std", input, dim, unbiased, correction)
-    return in_dtype(vector_norm(away, 2, dims, keepdim) / math.sqrt(rest), input.dtype)
-
-
-def _spread_of(name: str, x: Any, dim: Any, unbiased: bool, correction: float | None) -> Any:
-    """x − mean, n − correction and the dimensions; `var(x, False)` leaves out the correction."""
-    _need_floating(name, x)
-    if isinstance(dim, bool):
-        dim, unbiased = None, dim
-    dims = normal_dims(None if dim == () else dim, x.ndim)
-    x = in_dtype(x, np.float32) if x.dtype.char == "e" else x
-    n = math.prod([x.shape[d] for d in dims])
-    rest = n - (int(unbiased) if correction is None else correction)
-    return x - mean(x, dims, True), float(rest if rest > 0 else 0), dims
 
 
 def amax(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
@@ -340,14 +311,14 @@ def logsumexp(input: Any, dim: int | Sequence[int], keepdim: bool = False) -> An
 def softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """eˣ / Σ eˣ along a dimension: positive numbers that add up to 1."""
     input = input if dtype is None else in_dtype(input, dtype)
-    _need_floating("softmax", input)
+    need_floating("softmax", input)
     return softmax_at(input, dim=normal_dim(dim, input.ndim) if input.ndim else ())
 
 
 def log_softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """x − ln Σ eˣ along a dimension: the logarithm of `softmax`, without overflow."""
     input = input if dtype is None else in_dtype(input, dtype)
-    _need_floating("log_softmax", input)
+    need_floating("log_softmax", input)
     return log_softmax_at(input, dim=normal_dim(dim, input.ndim) if input.ndim else ())
 
 
@@ -373,7 +344,7 @@ def vector_norm(x: Any, p: float = 2, dim: Dim = None, keepdim: bool = False) ->
     Raises:
         DtypeError: x holds integers or bools.
     """
-    _need_floating("norm", x)
+    need_floating("norm", x)
     dims = normal_dims(None if dim == () else dim, x.ndim)
     if p == 2:
         return _dropped(norm_kept(x, dim=dims), dims, keepdim)

@@ -14,7 +14,7 @@ from tinygrad_course.primitive import Primitive
 
 from .elementwise import exp, where
 from .index import take_along_dim
-from .reduce import Found, _dropped, _need_floating, _sum_dtype, in_dtype, in_single
+from .reduce import Found, _dropped, _sum_dtype, in_dtype, in_single, need_floating
 from .shape import clone, normal_dim, owned, pad, reshape_
 
 # --- rows: `reverse` goes from the end to the start -----------------------------------------------
@@ -151,7 +151,7 @@ def logcumsumexp(input: Any, dim: int) -> Any:
     Raises:
         DtypeError: input holds integers or bools.
     """
-    _need_floating("logcumsumexp", input)
+    need_floating("logcumsumexp", input)
     at = normal_dim(dim, input.ndim)
     return logcumsumexp_at(input, dim=at) if input.ndim else clone(input)
 
