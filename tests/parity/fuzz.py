@@ -19,6 +19,7 @@ import dataclasses
 import functools
 import multiprocessing
 import random
+import re
 import time
 import warnings
 from collections import Counter
@@ -37,6 +38,7 @@ FAR = 1e-6  # how far from a kink a rounded number must be
 LARGEST = 1e4
 RTOL = 1e-8
 LONGEST = 30
+WRITING = re.compile(r"(\w+)(\[.*\] = |\.\w+_\(| [-+*]= )")
 
 
 @dataclasses.dataclass
@@ -104,9 +106,18 @@ def start(program: Program, library: Any) -> dict[str, Any]:
 
 
 def run(program: Program, library: Any) -> dict[str, Any]:
-    """All that the program computes, by name."""
+    """All that the program computes, by name.
+
+    PyTorch's values are copied before they are written into. Nothing else shares their memory, so
+    nothing changes, but that PyTorch can differentiate what it would refuse: a value that was saved
+    and then written into, which is no obstacle here.
+    """
     env = start(program, library)
     for line in program.lines:
+        writing = WRITING.match(line)
+        if writing and library is torch:
+            name = writing[1]
+            env[name] = env[name].clone()
         exec(compiled(line), env)
     return env
 
@@ -442,8 +453,7 @@ def sensitive(program: Program) -> bool:
 def right(program: Program, order: int) -> bool:
     """Whether differences say that our derivatives of this order are right, and PyTorch's wrong.
 
-    Its second derivative of logcumsumexp is lost where a cotangent is 0, for one, and its kron does
-    not notice that a factor was written into.
+    Its second derivative of logcumsumexp is lost where a cotangent is 0, for one.
     """
     places = [(n, at) for n, a in program.leaves.items() if a.dtype.kind == "f"
               for at in np.ndindex(a.shape)]  # fmt: skip

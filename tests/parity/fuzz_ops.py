@@ -193,6 +193,8 @@ def remainders(b: Any) -> str:
     x, name = b.pick(), b.rng.choice(("remainder", "fmod", "floor_divide"))
     b.within(x, -8, 8)
     b.clear(x, *(i / 2 for i in range(-17, 18)))
+    if name == "floor_divide":
+        x = f"{x}.detach()"  # PyTorch does not differentiate it
     return called(b, name, x, b.rng.choice(("2", "-1.5", "0.5")))
 
 
@@ -572,7 +574,7 @@ def written(b: Any) -> str:
 @op(7, exact=True)
 def matrix_product(b: Any) -> str:
     x = b.pick("f", (1, 2, 3))
-    others = b.fitting(x)
+    others = [m for m in b.fitting(x) if b.value(m).dtype == b.value(x).dtype]
     if not others:
         return f"{x} @ {x}.mT" if b.value(x).dim() > 1 else f"{x} @ {x}"
     y = b.rng.choice(others)
