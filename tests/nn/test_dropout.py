@@ -67,7 +67,7 @@ def test_rrelu_and_gumbel():
         (lambda: F.feature_alpha_dropout(tc.ones(2), training=True), ShapeError, "at least 2"),
         (lambda: F.alpha_dropout(tc.ones(2), 2.0), OptionError, "alpha_dropout: .* got 2.0"),
         (lambda: nn.Dropout3d(-1.0), OptionError, "Dropout3d: .* got -1.0"),
-        (lambda: F.dropout(tc.tensor([1, 2])), DtypeError, "got int64; use input.float"),
+        (lambda: F.dropout(tc.tensor([1, 2])), DtypeError, "got int64; use .float"),
         (lambda: F.rrelu(tc.ones(2), 0.5, 0.1), OptionError, "lower 0.5 exceeds upper 0.1"),
         (lambda: F.gumbel_softmax(tc.ones(2), tau=0), OptionError, "tau must be positive, got 0"),
     ],

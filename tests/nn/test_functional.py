@@ -66,113 +66,16 @@ def special(name):
 
 
 @pytest.mark.parametrize(("name", "options"), ACTIVATIONS)
-def test_activations(name, options):
-    x = np.random.default_rng(1).normal(size=(5, 6)) * 4
-    ours, theirs = getattr(F, name), getattr(TF, name)
-    follow(lambda a: ours(a, **options), lambda a: theirs(a, **options), x, **special(name))
-
-
-@pytest.mark.parametrize(("name", "options"), ACTIVATIONS)
 def test_activations_at_kinks_and_far_out(name, options):
     x = np.array([[0.0, 1.0, -1.0, 3.0, -3.0, 6.0], [1e3, -1e3, 0.5, -0.5, 40.0, -40.0]])
+    if name in ("elu", "selu", "celu", "leaky_relu", "sigmoid", "tanh"):
+        x[1, :2] = np.inf, -np.inf
     ours, theirs = getattr(F, name), getattr(TF, name)
     how = special(name) | {"second": False}
     follow(lambda a: ours(a, **options), lambda a: theirs(a, **options), x, **how)
 
 
-PLAIN_LAYERS = (
-    "ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "CELU", "SELU", "GELU", "SiLU", "Mish",
-    "Softplus", "Sigmoid", "LogSigmoid", "Tanh", "Hardtanh", "Hardsigmoid", "Hardswish", "Softsign",
-    "Tanhshrink", "Softshrink", "Hardshrink",
-)  # fmt: skip
-
-
-def test_activation_layers_call_their_functions():
-    x = np.random.default_rng(1).normal(size=(4, 3)) * 4
-    for name in PLAIN_LAYERS:
-        ours, theirs = getattr(tc.nn, name)().to(tc.float64), getattr(torch.nn, name)().double()
-        close(ours(tc.tensor(x)), theirs(torch.tensor(x)))
-    for name in ("Softmax", "Softmin", "LogSoftmax"):
-        close(getattr(tc.nn, name)(1)(tc.tensor(x)), getattr(torch.nn, name)(1)(torch.tensor(x)))
-    close(tc.nn.Threshold(0.5, 9.0)(tc.tensor(x)), torch.nn.Threshold(0.5, 9.0)(torch.tensor(x)))
-    x = tc.tensor(x)
-    assert (tc.nn.ReLU(inplace=True)(x) == tc.nn.ReLU()(x)).all()
-    assert (x < 0).any()
-
-
-def test_prelu():
-    x, rng = np.random.default_rng(1).normal(size=(2, 3, 4)), np.random.default_rng(2)
-    for n in (1, 3):
-        follow(F.prelu, TF.prelu, x, rng.normal(size=n))
-    with pytest.raises(ShapeError, match="3 channels"):
-        F.prelu(tc.tensor(x), tc.ones(2))
-
-
 # --- cross-entropy --------------------------------------------------------------------------------
-
-
-@st.composite
-def labelled(draw):
-    rng = np.random.default_rng(draw(seeds))
-    classes = draw(st.integers(1, 5))
-    shape = draw(st.sampled_from([(), (1,), (4,), (3, 2), (2, 2, 3)]))
-    full = (classes,) if shape == () else (shape[0], classes, *shape[1:])
-    labels = rng.integers(0, classes, shape)
-    options = {
-        "reduction": draw(st.sampled_from(["none", "mean", "sum"])),
-        "ignore_index": draw(st.sampled_from([-100, 0, 1, -1])),
-    }
-    if draw(st.booleans()):
-        options["weight"] = rng.uniform(0.1, 2, classes)
-    if options["ignore_index"] == -1:
-        labels = np.where(rng.random(shape) < 0.3, -1, labels)
-    return rng.normal(size=full) * 3, labels, options
-
-
-def both(options):
-    ours = {k: tc.tensor(v) if k == "weight" else v for k, v in options.items()}
-    theirs = {k: torch.tensor(v) if k == "weight" else v for k, v in options.items()}
-    return ours, theirs
-
-
-@relaxed
-@given(labelled(), st.sampled_from([0.0, 0.1, 1.0]))
-def test_cross_entropy_of_labels(case, smoothing):
-    x, labels, options = case
-    ours, theirs = both(options | {"label_smoothing": smoothing})
-    follow(
-        lambda a: F.cross_entropy(a, tc.tensor(labels), **ours),
-        lambda a: TF.cross_entropy(a, torch.tensor(labels), **theirs),
-        x,
-    )
-
-
-@relaxed
-@given(labelled(), st.sampled_from([0.0, 0.1]))
-def test_cross_entropy_of_probabilities(case, smoothing):
-    x, _, options = case
-    options = options | {"label_smoothing": smoothing}
-    del options["ignore_index"]
-    ours, theirs = both(options)
-    p = np.random.default_rng(0).dirichlet(np.ones(4), size=x.shape).max(-1)
-    follow(
-        lambda a, b: F.cross_entropy(a, b, **ours),
-        lambda a, b: TF.cross_entropy(a, b, **theirs),
-        x,
-        p,
-    )
-
-
-@relaxed
-@given(labelled())
-def test_nll_loss(case):
-    x, labels, options = case
-    ours, theirs = both(options)
-    follow(
-        lambda a: F.nll_loss(a, tc.tensor(labels), **ours),
-        lambda a: TF.nll_loss(a, torch.tensor(labels), **theirs),
-        x,
-    )
 
 
 def test_the_common_case_is_one_row():
@@ -225,50 +128,6 @@ def test_cross_entropy_says_what_is_wrong():
 
 
 # --- other losses ---------------------------------------------------------------------------------
-
-
-@relaxed
-@given(
-    seeds,
-    st.sampled_from(["none", "mean", "sum"]),
-    st.sampled_from(
-        [("mse_loss", {}), ("l1_loss", {}), ("huber_loss", {"delta": 0.7}),
-         ("smooth_l1_loss", {"beta": 0.5}), ("smooth_l1_loss", {"beta": 0.0})]
-    ),
-)  # fmt: skip
-def test_regression_losses(seed, reduction, loss):
-    name, options = loss
-    rng = np.random.default_rng(seed)
-    x, y = rng.normal(size=(2, 4, 3))
-    follow(
-        lambda a, b: getattr(F, name)(a, b, reduction=reduction, **options),
-        lambda a, b: getattr(TF, name)(a, b, reduction=reduction, **options),
-        x,
-        y,
-    )
-
-
-@relaxed
-@given(seeds, st.sampled_from(["none", "mean", "sum"]), st.booleans(), st.booleans())
-def test_binary_cross_entropies(seed, reduction, weighted, pos):
-    rng = np.random.default_rng(seed)
-    x, y = rng.normal(size=(4, 3)) * 5, rng.random((4, 3))
-    w, q = rng.random((4, 3)), rng.random(3)
-    follow(
-        lambda a, b: F.binary_cross_entropy_with_logits(
-            a, b, tc.tensor(w) if weighted else None, reduction, tc.tensor(q) if pos else None),
-        lambda a, b: TF.binary_cross_entropy_with_logits(
-            a, b, torch.tensor(w) if weighted else None, reduction=reduction,
-            pos_weight=torch.tensor(q) if pos else None),
-        x, y,
-    )  # fmt: skip
-    follow(
-        lambda a: F.binary_cross_entropy(
-            a, tc.tensor(y), tc.tensor(w) if weighted else None, reduction),
-        lambda a: TF.binary_cross_entropy(
-            a, torch.tensor(y), torch.tensor(w) if weighted else None, reduction=reduction),
-        rng.uniform(0.01, 0.99, (4, 3)),
-    )  # fmt: skip
 
 
 def test_binary_cross_entropy_at_the_edges():
@@ -387,8 +246,5 @@ def test_pad_says_what_is_wrong():
         F.pad(x, [1, 0], "reflect", 1.0)
 
 
-@pytest.mark.parametrize("p", [1.0, 2.0, 3.0, math.inf])
-def test_normalize(p):
-    x = np.random.default_rng(0).normal(size=(3, 4))
-    follow(lambda a: F.normalize(a, p), lambda a: TF.normalize(a, p), x)
+def test_normalize_leaves_zeros():
     assert (F.normalize(tc.zeros(2, 3)) == 0).all()

@@ -12,7 +12,7 @@ from tinygrad_course.ops import elementwise as ops
 from tinygrad_course.ops import reduce
 from tinygrad_course.tensor import as_tensor
 
-from .noise import dropout
+from .noise import check_probability, dropout
 
 
 def attention_weights(
@@ -70,9 +70,30 @@ def scaled_dot_product_attention(
     """
     if attn_mask is not None and is_causal:
         raise OptionError("scaled_dot_product_attention: give attn_mask or is_causal, not both")
+    _check_sizes(query, key, value, attn_mask)
+    check_probability("scaled_dot_product_attention", dropout_p)
     key, value = _shared(query, key, value) if enable_gqa else (key, value)
     weights = attention_weights(query, key, attn_mask, is_causal, scale)
     return dropout(weights, dropout_p) @ value
+
+
+def _check_sizes(query: Any, key: Any, value: Any, mask: Any) -> None:
+    name = "scaled_dot_product_attention"
+    if min(query.ndim, key.ndim, value.ndim) < 2 or (
+        query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]
+    ):
+        raise ShapeError(
+            f"{name}: the query is (..., L, E), the key (..., S, E), the value (..., S, V); got "
+            f"{query.shape}, {key.shape} and {value.shape}"
+        )
+    scores = (query.shape[-2], key.shape[-2])
+    if mask is not None:
+        form = tuple(as_tensor(mask).shape)[-2:]
+        if any(a not in (1, b) for a, b in zip(form[::-1], scores[::-1], strict=False)):
+            raise ShapeError(
+                f"{name}: attn_mask broadcasts to (..., {scores[0]}, {scores[1]}), "
+                f"got {tuple(mask.shape)}"
+            )
 
 
 def _shared(query: Any, key: Any, value: Any) -> tuple[Any, Any]:

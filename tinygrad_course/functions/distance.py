@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_course.errors import DtypeError
 from tinygrad_course.ops import elementwise as ops
 from tinygrad_course.ops import reduce
 
-
-def _need_floating(name: str, *arrays: Any) -> None:
-    for x in arrays:
-        if x.dtype.kind != "f":
-            raise DtypeError(f"{name}: needs floating dtypes, got {x.dtype}; use .float()")
+from .checks import must_broadcast, need_floating
 
 
 def at_least(x: Any, least: float) -> Any:
@@ -31,7 +26,7 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
     >>> [round(v, 3) for v in tc.nn.functional.normalize(tc.tensor([3.0, 4.0]), dim=0).tolist()]
     [0.6, 0.8]
     """
-    _need_floating("normalize", input)
+    need_floating("normalize", input)
     return input / ops.clamp(reduce.vector_norm(input, p, dim, True), min=eps)
 
 
@@ -46,7 +41,8 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     >>> tc.nn.functional.cosine_similarity(tc.tensor([1.0, 0.0]), tc.tensor([0.0, 2.0]), dim=0)
     tensor(0.)
     """
-    _need_floating("cosine_similarity", x1, x2)
+    need_floating("cosine_similarity", x1, x2)
+    must_broadcast("cosine_similarity", x1=x1, x2=x2)
     sizes = [at_least(reduce.vector_norm(x, 2, dim, True), eps) for x in (x1, x2)]
     return reduce.sum((x1 / sizes[0]) * (x2 / sizes[1]), dim)
 
@@ -67,5 +63,6 @@ def pairwise_distance(
     >>> round(tc.nn.functional.pairwise_distance(a, b).item(), 4)
     5.0
     """
-    _need_floating("pairwise_distance", x1, x2)
+    need_floating("pairwise_distance", x1, x2)
+    must_broadcast("pairwise_distance", x1=x1, x2=x2)
     return reduce.vector_norm(x1 - x2 + eps, p, -1, keepdim)

@@ -16,6 +16,7 @@ from tinygrad_course.ops import reduce, shape
 from tinygrad_course.ops.index import gather
 from tinygrad_course.tensor import Tensor, as_tensor
 
+from .checks import must_broadcast
 from .distance import at_least
 from .noise import check_probability
 
@@ -39,6 +40,7 @@ def matched(name: str, input: Any, target: Any) -> Any:
     """The target as a Tensor; a shape that broadcasting would change is rarely meant."""
     target = as_tensor(target)
     if target.shape != input.shape:
+        must_broadcast(name, input=input, target=target)
         warnings.warn(
             f"{name}: the input has shape {input.shape}, the target {target.shape}; they are "
             "broadcast against each other, which is rarely meant: give them one shape",
@@ -129,6 +131,7 @@ def poisson_nll_loss(
         full: add Stirling's y ln y − y + ln(2π y) / 2 for ln y!, where y exceeds 1.
     """
     target = as_tensor(target)
+    must_broadcast("poisson_nll_loss", input=input, target=target)
     if log_input:
         loss = ops.exp(input) - target * input
     else:
@@ -155,6 +158,7 @@ def gaussian_nll_loss(
         OptionError: a negative variance.
         ShapeError: a var of another shape.
     """
+    must_broadcast("gaussian_nll_loss", input=input, target=target)
     var = as_tensor(var) if hasattr(var, "shape") else as_tensor(np.full(input.shape, var))
     if var._data.size and var._data.min() < 0:
         raise OptionError(f"gaussian_nll_loss: var holds {var._data.min():g}; none may be negative")
@@ -182,6 +186,7 @@ def binary_cross_entropy(
         OptionError: an input outside 0 to 1 (logits go to `binary_cross_entropy_with_logits`).
     """
     target = same_shape("binary_cross_entropy", input, target)
+    must_broadcast("binary_cross_entropy", input=input, weight=weight)
     raw = input._data
     if raw.size and not (raw.min() >= 0 and raw.max() <= 1):
         raise OptionError(
@@ -203,6 +208,7 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     target = same_shape(name, input, target)
+    must_broadcast(name, input=input, weight=weight, pos_weight=pos_weight)
     scale = 1.0 if pos_weight is None else 1 + (pos_weight - 1) * target
     loss = input * (1.0 - target) - ops.logsigmoid(input) * scale
     return reduced(name, loss if weight is None else loss * weight, reduction)

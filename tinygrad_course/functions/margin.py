@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_course.errors import OptionError, ShapeError
+from tinygrad_course.errors import DtypeError, OptionError, ShapeError
 from tinygrad_course.graph import wrap
 from tinygrad_course.ops import elementwise as ops
 from tinygrad_course.ops import reduce
@@ -15,6 +15,7 @@ from tinygrad_course.ops.index import gather
 from tinygrad_course.ops.shape import unsqueeze
 from tinygrad_course.tensor import Tensor, as_tensor
 
+from .checks import must_broadcast
 from .distance import pairwise_distance
 from .loss import check_labels, class_weight, labels_of, reduced, same_shape
 
@@ -39,6 +40,7 @@ def hinge_embedding_loss(
 ) -> Any:
     """x where y is 1, max(0, margin − x) where y is −1: x is a distance of pairs, alike or not."""
     target = as_tensor(target)
+    must_broadcast("hinge_embedding_loss", input=input, target=target)
     far = ops.where(ops.ne(target, 1), ops.clamp(margin - input, min=0.0), 0.0)
     near = ops.where(ops.ne(target, -1), input, 0.0)
     return reduced("hinge_embedding_loss", far + near, reduction)
@@ -58,6 +60,7 @@ def margin_ranking_loss(
             "margin_ranking_loss: both inputs and the target need as many dimensions, got "
             f"{input1.shape}, {input2.shape} and {target.shape}"
         )
+    must_broadcast("margin_ranking_loss", input1=input1, input2=input2, target=target)
     loss = ops.clamp(-target * (input1 - input2) + margin, min=0.0)
     return reduced("margin_ranking_loss", loss, reduction)
 
@@ -127,6 +130,8 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
         OptionError: a label outside the classes.
     """
     labels = same_shape("multilabel_margin_loss", input, target)._data
+    if labels.dtype.kind not in "iu":
+        raise DtypeError(f"multilabel_margin_loss: class labels are integers, not {labels.dtype}")
     classes = input.shape[-1]
     there = np.logical_and.accumulate(labels >= 0, axis=-1)
     safe = np.where(there, labels, 0)
@@ -148,6 +153,7 @@ def multilabel_soft_margin_loss(
         ShapeError: input and target of different shapes.
     """
     target = same_shape("multilabel_soft_margin_loss", input, target)
+    must_broadcast("multilabel_soft_margin_loss", input=input, weight=weight)
     loss = -(target * ops.logsigmoid(input) + (1.0 - target) * ops.logsigmoid(-input))
     loss = loss if weight is None else loss * weight
     loss = reduce.sum(loss, -1) / input.shape[-1]

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_course import creation
-from tinygrad_course.errors import DtypeError, OptionError, ShapeError
+from tinygrad_course.errors import OptionError, ShapeError
 from tinygrad_course.graph import wrap
 from tinygrad_course.ops import elementwise as ops
 from tinygrad_course.ops import reduce
 from tinygrad_course.tensor import Tensor
+
+from .checks import need_floating
 
 _NEGATIVE_END = 1.7580993408473766  # selu(−∞) is minus this
 
@@ -26,8 +28,7 @@ def check_probability(name: str, p: float) -> float:
 
 def _kept(name: str, form: tuple[int, ...], p: float, x: Any) -> Any:
     """1 with probability 1 − p, else 0, as a Tensor of x's dtype."""
-    if x.dtype.kind != "f":
-        raise DtypeError(f"{name}: needs a floating dtype, got {x.dtype}; use input.float()")
+    need_floating(name, x)
     drawn = creation.default_generator.numpy.random(form, dtype=np.float32)
     return wrap(Tensor, (drawn >= p).astype(x.dtype), None)
 

@@ -19,14 +19,15 @@ from tinygrad_course.ops import elementwise as ops
 from tinygrad_course.ops import reduce, shape
 from tinygrad_course.ops.normal import normalise
 
+from .checks import need_floating
+
 
 def _standard(
     name: str, x: Any, dims: tuple[int, ...], weight: Any, bias: Any, form: tuple[int, ...],
     eps: float,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """The row `normalise` of x over dims, weight and bias in the shape `form`; mean and var."""
-    if x.dtype.kind != "f":
-        raise DtypeError(f"{name}: needs a floating dtype, got {x.dtype}; use input.float()")
+    need_floating(name, x)
     for what, array in (("weight", weight), ("bias", bias)):
         if array is not None and array.dtype != x.dtype:
             raise DtypeError(
@@ -196,6 +197,7 @@ def rms_norm(
     """
     form = tuple(normalized_shape)
     dims = _last_dims("rms_norm", input, form, weight=weight)
+    need_floating("rms_norm", input)
     eps = float(np.finfo(input.dtype).eps) if eps is None else eps
     power = reduce.mean(ops.square(input), dims, keepdim=True)
     out = input * ops.rsqrt(power + eps)

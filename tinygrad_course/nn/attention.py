@@ -202,7 +202,13 @@ class MultiheadAttention(Module):
                 first = x.ndim == 3 and self.batch_first
                 lone = x.ndim == 2
                 found[id(x)] = x if first else x.unsqueeze(0) if lone else shape.transpose(x, 0, 1)
-        return [found[id(x)] for x in inputs]
+        q, k, v = (found[id(x)] for x in inputs)
+        if not q.shape[0] == k.shape[0] == v.shape[0] or k.shape[1] != v.shape[1]:
+            raise ShapeError(
+                "MultiheadAttention: query, key and value need one batch size, key and value one "
+                "length; got " + ", ".join(str(tuple(i.shape)) for i in inputs)
+            )
+        return [q, k, v]
 
 
 # --- the transformer ------------------------------------------------------------------------------

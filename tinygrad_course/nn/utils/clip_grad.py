@@ -49,7 +49,12 @@ def clip_grad_norm_(
     >>> [round(x, 3) for x in w.grad.tolist()]
     [3.0, 4.0]
     """
-    norm_type = float(norm_type)
+    try:
+        norm_type = float(norm_type)
+    except ValueError:
+        raise OptionError(
+            f"clip_grad_norm_: norm_type is a number or 'inf', not {norm_type!r}"
+        ) from None
     params = _with_grads(parameters)
     total = _length([p.grad._data for p in params if p.grad is not None], norm_type)
     if error_if_nonfinite and not math.isfinite(total):
