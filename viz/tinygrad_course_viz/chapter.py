@@ -12,6 +12,7 @@ from tinygrad_course.files import atomic_write, output_folder
 
 from .drawing import Drawing
 from .lessons import png
+from .stepping import BackwardDrawing
 
 
 class Chapter:
@@ -48,13 +49,16 @@ class Chapter:
         self.out = output_folder(folder / name)
 
     def save(self, picture: Any, name: str) -> Path:
-        """Write a picture (a matplotlib Figure or a Drawing) and say so; a notebook shows it."""
+        """Write a matplotlib Figure, a Drawing or a BackwardDrawing, and say so.
+
+        A notebook shows pictures; a page is only written.
+        """
         path = self.out / name
-        if isinstance(picture, Drawing):
+        if isinstance(picture, (Drawing, BackwardDrawing)):
             picture.save(path)
         else:
             atomic_write(path, png(picture))
-        if in_notebook():
+        if in_notebook() and path.suffix in (".svg", ".png"):
             show(path)
         print(f"wrote {path}")
         return path

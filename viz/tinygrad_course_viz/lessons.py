@@ -1,7 +1,8 @@
 """Lesson pictures: what numbers look like while a model learns, drawn with matplotlib.
 
-Every function returns a matplotlib Figure and writes nothing. Lines differ in style and not only in
-colour, and numbers that matter are written out, so that a picture can be read without colour.
+Every function returns a matplotlib Figure and writes nothing; `in_words` tells what it shows.
+Lines differ in style and not only in colour, and numbers that matter are written out, so that a
+picture can be read without colour.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_course.errors import OptionError, ShapeError
+
+from .describe import in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,9 +40,9 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def png(figure: Figure) -> bytes:
-    """The Figure as the bytes of a PNG file."""
+    """The Figure as the bytes of a PNG file, with the picture in words as its description."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
+    figure.savefig(file, format="png", dpi=110, metadata={"Description": in_words(figure)})
     return file.getvalue()
 
 
