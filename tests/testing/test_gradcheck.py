@@ -136,6 +136,8 @@ def test_rounding_inside_a_function_is_no_mismatch() -> None:
     assert gradcheck(lambda x: x.softmax(0), leaf(5.5, -8.5), order=2)
     assert gradcheck(lambda x: x.softmax(0), leaf(7.5, -7.25), order=2)
     assert gradcheck(lambda x: (x + 1e6) - 1e6, leaf(0.5, 1.0))
+    for size in (3.0, 6.0, 8.0, 8.75, 12.0):  # saturated: the slope is a difference from 1
+        assert gradcheck(lambda x, y: (x * y).tanh(), [leaf(2.0), leaf(size)], order=2)
 
 
 def test_mostly_judged_is_a_failure() -> None:

@@ -68,6 +68,7 @@ class Differences:
         self.dtype = np.dtype(dtype)
         self.rounding = float(np.finfo(self.dtype).eps)
         self.eps = eps or self.rounding ** (1 / 3)
+        self.inner = 0.0  # the size of numbers inside the function, where its results are smaller
         self.parts = values(self.split(self.x), self.dtype)
         self.at = flat(self.parts)
 
@@ -121,7 +122,7 @@ class Differences:
             h = [np.abs(x - self.x)[direction != 0].max() if axis else step for x in (up, down)]
             same = ~np.isfinite(self.at)
             slopes = [np.where(same & np.isnan(d), 0.0, d) for d, _ in (left, right)]
-            size = np.abs(np.where(same, 0.0, self.at)) + step
+            size = np.maximum(np.abs(np.where(same, 0.0, self.at)), self.inner) + step
             return -slopes[0] / h[1], slopes[1] / h[0], 32 * self.rounding * size / step
 
     def _moved(self, direction: Array, h: float) -> Array:

@@ -372,8 +372,7 @@ class Program:
         if status == "raises":
             self._fail([line, "assert False, 'the graph was freed: this must raise'"])
         self.lines.append(f"try:\n    {line}\nexcept tc.errors.GradientError:\n    {STALE}")
-        if self.theirs is not None:
-            exec(line, self.theirs)
+        self.theirs = None  # PyTorch would take the new value, since `.data = ...` is not seen
         return True
 
     def _free(self, root: Event, reached: Sequence[Event]) -> None:
