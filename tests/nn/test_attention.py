@@ -97,8 +97,10 @@ def test_a_query_that_may_look_nowhere_gets_zeros():
     st.booleans(),
     st.sampled_from(["self", "cross", "sizes"]),
     st.sampled_from([{}, {"need_weights": False}, {"average_attn_weights": False}]),
-)
-def test_multihead_attention(seed, batched, first, bias, mask, padded, inputs, options):
+    st.sampled_from([{}, {"add_bias_kv": True}, {"add_zero_attn": True},
+                     {"add_bias_kv": True, "add_zero_attn": True}]),
+)  # fmt: skip
+def test_multihead_attention(seed, batched, first, bias, mask, padded, inputs, options, more):
     rng = np.random.default_rng(seed)
     length, keys = 3, 3 if inputs == "self" else 4
     kdim, vdim = (5, 2) if inputs == "sizes" else (4, 4)
@@ -117,7 +119,9 @@ def test_multihead_attention(seed, batched, first, bias, mask, padded, inputs, o
         padding[..., -1] = True
         options["key_padding_mask"] = padding
     follow(
-        lambda m: m.MultiheadAttention(4, 2, bias=bias, batch_first=first, kdim=kdim, vdim=vdim),
+        lambda m: m.MultiheadAttention(
+            4, 2, bias=bias, batch_first=first, kdim=kdim, vdim=vdim, **more
+        ),
         arrays, **options,
     )  # fmt: skip
 
@@ -183,6 +187,14 @@ def test_causal_needs_no_mask():
     wanted, _ = attention(x, x, x, attn_mask=mask)
     np.testing.assert_allclose(out.detach().numpy(), wanted.detach().numpy(), rtol=1e-6)
     assert (np.triu(weights.detach().numpy(), 1) == 0).all()
+
+
+def test_causal_attention_may_look_at_the_added_key():
+    x = tc.randn(4, 1, 8)
+    attention = nn.MultiheadAttention(8, 2, add_zero_attn=True)
+    _, weights = attention(x, x, x, is_causal=True)
+    assert (np.triu(weights[0, :, :4].detach().numpy(), 1) == 0).all()
+    assert (weights[0, :, 4] > 0).all()
 
 
 def test_layers_of_an_encoder_are_copies():
