@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_course.arrays import result_dtype
 from tinygrad_course.errors import DtypeError, OptionError
 from tinygrad_course.ops import elementwise as rows
 from tinygrad_course.ops import reduce
@@ -42,6 +43,8 @@ def _times(name: str, alpha: Any, x: Any, beside: Any) -> Any:
         raise DtypeError(f"{name}: alpha={alpha} is a fraction, and both arguments are integers")
     if whole and _kind(x) == "b":
         return rows.mul(x, bool(alpha))
+    if hasattr(x, "dtype"):  # small integers would come round before they are converted
+        x = reduce.in_dtype(x, result_dtype([getattr(v, "_data", v) for v in (beside, x)]))
     return rows.mul(x, alpha)
 
 
