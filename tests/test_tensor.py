@@ -242,8 +242,11 @@ def test_a_write_through_a_view_raises_and_says_what_to_write(view, requires_gra
 
 def test_a_write_through_detach_of_a_result_raises():
     x = tc.tensor([1.0], requires_grad=True)
+    y = x * 2
     with pytest.raises(GradientError, match="clone"):
-        (x * 2).detach().fill_(0)
+        y.detach().fill_(0)
+    alone = (x * 2).detach()  # of what nobody holds
+    assert alone.fill_(0).tolist() == [0]
 
 
 def test_a_leaf_is_not_written_while_operations_are_recorded():

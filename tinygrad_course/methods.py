@@ -106,6 +106,7 @@ def _method(name: str, function: Callable[..., Any]) -> Any:
 
 def _writing_method(name: str, function: Callable[..., Any]) -> Any:
     def method(self: Any, *args: Any, **params: Any) -> Any:
+        self._check_writable(name)
         return self._become(function(self, *args, **params), name)
 
     method.__name__ = method.__qualname__ = name

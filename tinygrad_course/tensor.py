@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import devices, errors
-from .arrays import KINDS, as_array, constant, promote
+from .arrays import KINDS, as_array, constant, is_shared, promote
 from .errors import DtypeError, GradientError, ShapeError
 from .graph import Node, Value, accumulate, kind_of, walk, wrap
 from .methods import TensorMethods
@@ -47,7 +47,7 @@ class Tensor(TensorMethods, TensorProtocols):
     _keeps_inner_grads: ClassVar[bool] = False
     _face: ClassVar[type[Value]]
     # Unset for ordinary values; False for a view; for `.data` of a leaf or a constant, that tensor.
-    _origin: Tensor | bool
+    _origin: Tensor | bool | None
 
     def __init__(
         self, data: Any, requires_grad: bool = False, dtype: Any = None, device: Any = None
@@ -210,7 +210,9 @@ class Tensor(TensorMethods, TensorProtocols):
     def _check_writable(self, method: str) -> Any:
         origin = getattr(self, "_origin", None)
         if origin is False:
-            raise errors.write_through_view(method)
+            if is_shared(self._data):
+                raise errors.write_through_view(method)
+            self._origin = origin = None  # nobody holds what it is a view of
         if self._node is not None and self._node.prim is None and is_grad_enabled():
             raise errors.write_while_recording(method)
         return origin

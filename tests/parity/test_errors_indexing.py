@@ -235,8 +235,42 @@ VIEWS = [
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_writing_through_a_view_raises(view: Any) -> None:
+    x = X * 1
     with pytest.raises(errors.GradientError, match="clone"):
-        view(X * 1).zero_()
+        view(x).zero_()
+    with pytest.raises(errors.GradientError, match="clone"):
+        view(x)[...] = 0.0
+    assert x.tolist() == X.tolist()
+
+
+@pytest.mark.parametrize("view", [v for v in VIEWS if "unfold" not in v.__code__.co_names])
+def test_a_view_of_what_nobody_holds_is_written(view: Any) -> None:
+    """tc.arange(6).reshape(2, 3), a result and its transpose: the write can miss nobody."""
+    x = view(X * 1)
+    again = x.clone()
+    x[0] = again[0] = 7.0
+    assert x.tolist() == again.tolist()
+    x = view(X * 1)
+    assert x.zero_().sum().item() == 0
+    a, b = (X.clone().requires_grad_() for _ in range(2))
+    y = view(a * 1)
+    y.pow_(2)
+    y.sum().backward()
+    (view(b) ** 2).sum().backward()
+    assert a.grad is not None
+    assert b.grad is not None
+    assert a.grad.tolist() == b.grad.tolist()
+
+
+def test_views_of_one_base_are_not_written() -> None:
+    base = X * 1
+    a, b = base.view(6), base[0]
+    del base
+    with pytest.raises(errors.GradientError, match="clone"):
+        a[0] = 1.0
+    del b
+    a[0] = 1.0
+    assert a.tolist() == [1, 1, 2, 3, 4, 5]
 
 
 COPIES = [

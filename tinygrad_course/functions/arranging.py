@@ -12,7 +12,7 @@ from tinygrad_course.errors import OptionError, ShapeError
 from tinygrad_course.graph import Value
 from tinygrad_course.ops import shape as rows
 from tinygrad_course.ops.elementwise import ne, where
-from tinygrad_course.ops.index import at, get
+from tinygrad_course.ops.index import at, get, windows
 from tinygrad_course.ops.shape import (
     cat,
     clone,
@@ -437,9 +437,8 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
         raise ShapeError(
             f"unfold: windows of {size} do not fit into dimension {dim} of {tuple(input.shape)}"
         )
-    starts = np.arange(0, row.shape[dim] - size + 1, step)
-    windows = get(row, at(dim, starts[:, None] + np.arange(size)))
-    return movedim(windows, dim + 1, -1) if input.ndim else reshape_(windows, (size,))
+    out = windows(row, dim=dim, size=int(size), step=int(step))
+    return out if input.ndim else reshape_(out, (size,))
 
 
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:

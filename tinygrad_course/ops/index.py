@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
+from tinygrad_course.arrays import is_shared
 from tinygrad_course.errors import DtypeError, ShapeError
 from tinygrad_course.graph import Value
 from tinygrad_course.primitive import Primitive
 
-from .shape import broadcast_to_, normal_dim, reshape_
+from .shape import broadcast_to_, normal_dim, permute, reshape_
 
 BOOL = np.dtype(bool)
 _BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
-# what getrefcount says of an array that one tensor and one local variable hold
-_HELD = (lambda array: sys.getrefcount(array))(np.empty(0)) + 1
 
 # --- rows -----------------------------------------------------------------------------------------
 
@@ -48,6 +47,12 @@ scatter_at = Primitive(
     "scatter_along", "zeros, with x added at an index along one axis",
     lambda x, i, *, dim, shape: _scatter(x, along(i, dim), shape),
     lambda g, out, x, i, *, dim, shape: gather_at(g, i, dim=dim, source=shape),
+)
+windows = Primitive(
+    "unfold", "windows of `size`, `step` apart, along an axis; the last axis is the window",
+    lambda x, *, dim, size, step: _windows(x, dim, size, step),
+    lambda g, out, x, *, dim, size, step: _unfolded(g, dim, size, step, x.shape),
+    view=True,
 )
 find_nonzero = Primitive(
     "nonzero", "where the elements are that are not 0, a place a row",
@@ -93,6 +98,18 @@ def _consumed(part: Any) -> int:
     if part is None or isinstance(part, (bool, np.bool_)):
         return 0
     return part.ndim if getattr(part, "dtype", None) == BOOL else 1
+
+
+def _windows(x: Any, dim: int, size: int, step: int) -> Any:
+    return sliding_window_view(x, size, dim)[at(dim, slice(None, None, step))]
+
+
+def _unfolded(g: Any, dim: int, size: int, step: int, shape: tuple[int, ...]) -> Any:
+    """Every window added up where it was."""
+    places = np.arange(0, shape[dim] - size + 1, step)[:, None] + np.arange(size)
+    last = g.ndim - 1
+    g = permute(g, dims=(*range(dim + 1), last, *range(dim + 1, last)))
+    return scatter_into(g, index=at(dim, places), shape=tuple(shape))
 
 
 def _put(x: Any, v: Any, index: Any) -> Any:
@@ -180,11 +197,11 @@ def put(x: Any, index: Any, value: Any) -> Any:
     That is so if nothing else knows the array of x: no graph, no view, no other tensor.
     """
     index = plain_index(index, x.shape)
+    constant = x._node is None and value._node is None
+    alone = constant and not is_shared(x._data) and x._data.flags.writeable
     array, new = x._data, value._data
     try:
-        constant = x._node is None and value._node is None
-        constant = constant and type(array) is np.ndarray and array.base is None
-        if constant and sys.getrefcount(array) <= _HELD:
+        if alone:
             array[index] = new
             return None
         target = array[index].shape
