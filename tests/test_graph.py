@@ -103,6 +103,18 @@ def test_a_leaf_written_into_after_a_view_of_it_was_saved_raises(view):
     assert x.grad is None
 
 
+@pytest.mark.parametrize("saved", [lambda x: x, lambda x: x.reshape(2, 2).T.reshape(4)])
+def test_a_leaf_written_into_raises_also_where_no_gradient_of_it_is_wanted(saved):
+    x = tc.tensor([2.0, 3.0, 4.0, 5.0], requires_grad=True)
+    y = tc.tensor([1.0, 1.0, 1.0, 1.0], requires_grad=True)
+    loss, other = (saved(x) * y).sum(), (x + y).sum()
+    with tc.no_grad():
+        x.mul_(10.0)
+    with pytest.raises(GradientError, match="written into since"):
+        tc.autograd.grad(loss, [y])
+    assert tc.autograd.grad(other, [y])[0].tolist() == [1.0, 1.0, 1.0, 1.0]
+
+
 def test_a_leaf_whose_value_no_rule_needs_may_be_written():
     x = tc.tensor([1.0], requires_grad=True)
     y = (x + 1.0).sum()

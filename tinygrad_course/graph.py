@@ -284,7 +284,10 @@ def walk(
         i = -1
         for parent in node.parents:
             i += 1
-            if parent is None or (only is not None and parent not in only):
+            if parent is None:
+                continue
+            if only is not None and parent not in only:
+                check_stale(node, parent, saved)
                 continue
             rule = rules[i]
             try:
@@ -376,10 +379,13 @@ def check_stale(node: Node, parent: Node, saved: tuple[Any, ...]) -> int:
     A row with a joint rule saves all its arguments, in its own way. A view saves nothing, but what
     was made from it may have saved the leaf's own memory.
     """
+    leaf = parent
+    while leaf.prim is not None and (leaf.prim.view or leaf.name == "getitem"):
+        leaf = leaf.parents[0]  # type: ignore[assignment]
     anyway = node.prim.joint is not None or node.prim.view or node.name == "getitem"
     for v, p in zip(saved[1:], node.parents, strict=False):
-        if anyway or (p is parent and v is not None):
-            raise errors.stale_leaf(node, parent)
+        if leaf.seq > node.seq and (anyway or (p is parent and v is not None)):
+            raise errors.stale_leaf(node, leaf)
     return -id(parent)  # below every number: reached last
 
 
