@@ -41,11 +41,9 @@ def _times(name: str, alpha: Any, x: Any, beside: Any) -> Any:
     whole = all(_kind(v) != "f" for v in (x, beside))
     if isinstance(alpha, float) and whole:
         raise DtypeError(f"{name}: alpha={alpha} is a fraction, and both arguments are integers")
-    if whole and _kind(x) == "b":
-        return rows.mul(x, bool(alpha))
     if hasattr(x, "dtype"):  # small integers would come round before they are converted
         x = reduce.in_dtype(x, result_dtype([getattr(v, "_data", v) for v in (beside, x)]))
-    return rows.mul(x, alpha)
+    return rows.mul(x, bool(alpha) if _kind(x) == "b" else alpha)
 
 
 def _kind(x: Any) -> str:
