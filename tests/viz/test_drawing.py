@@ -155,6 +155,8 @@ def test_bytes_are_the_arrays() -> None:
     x = Tensor(np.ones((10, 20)), requires_grad=True)
     y = x.exp()
     assert f"(10, 20) float64, {y.nbytes / 1024:.3g} KiB" in draw_graph(y).text
+    total = x.nbytes + y.nbytes
+    assert f"1 leaf, {total / 1024:.3g} KiB" in draw_graph(y.T).text, "a view makes none"
 
 
 def test_settings_are_shown_once() -> None:

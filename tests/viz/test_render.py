@@ -231,15 +231,3 @@ def test_the_command_explains(
 ) -> None:
     assert main([a.replace("SCRIPT", script) for a in arguments]) == 2
     assert said in capsys.readouterr().err
-
-
-def test_the_readme_shows_what_its_code_draws(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("pygraphviz")
-    readme = (Path(__file__).parents[2] / "viz" / "README.md").read_text(encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    exec(readme.split("```python\n")[1].split("```")[0], {})
-    assert (tmp_path / "neuron.svg").exists()
-    shown = next(block for block in readme.split("```\n") if block.startswith("5 operations"))
-    assert capsys.readouterr().out.strip() == shown.strip()

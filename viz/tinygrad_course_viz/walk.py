@@ -86,7 +86,7 @@ class Graph:
         self.arrays: dict[int, Any] = {}
         self.constants: dict[int, str] = {}
         self.values: list[float | None] = []
-        self.nbytes = sum(_nbytes(n) for n in self._nodes if n.kind is not SCALAR)
+        self.nbytes = sum(_made(n) for n in self._nodes if n.kind is not SCALAR)
         self.freed = any(n.saved is None for n in self._nodes if n.prim is not None)
         seen: dict[Any, int] = {}
         self.alike = [
@@ -115,9 +115,8 @@ class Graph:
         return record
 
     def bytes_of(self, i: int) -> int:
-        """The size of a node's result in memory; a view makes none."""
-        node = self._nodes[i]
-        return 0 if node.prim is not None and node.prim.view else _nbytes(node)
+        """What a node's result takes in memory; a view makes none."""
+        return _made(self._nodes[i])
 
     def arranges(self, i: int) -> bool:
         """Whether an operation only moves, takes or casts the numbers of one operand."""
@@ -315,6 +314,10 @@ def _record(node: Node, parents: tuple[int | None, ...]) -> Record:
 
 def _nbytes(node: Node) -> int:
     return math.prod(node.kind.shape) * int(node.kind.dtype.itemsize)
+
+
+def _made(node: Node) -> int:
+    return 0 if node.prim is not None and node.prim.view else _nbytes(node)
 
 
 def _summed(node: Node) -> tuple[tuple[int, ...], ...]:
