@@ -126,7 +126,7 @@ def certain_case(make: Maker) -> Case:
 def spatial_case(dims: int) -> Any:
     def case(make: Maker) -> Case:
         _, options = certain_case(make)
-        shape = (2, 3, 2, 1, 2)[:dims]
+        shape = (2, 3, 1, 2, 1)[:dims]
         return [make.array(shape)], options
 
     return case

@@ -192,7 +192,7 @@ def counts_case(make: Maker) -> Case:
 
 
 def spread_case(make: Maker) -> Case:
-    shape, dtype = (*make.shape(1, 2), 2), make.dtype()
+    shape, dtype = (*make.shape(1, 1), 2), make.dtype()
     spread = make.draw(st.sampled_from([shape, (*shape[:-1], 1), shape[:-1]]))
     arrays = [
         make.array(s, d, dtype) for s, d in ((shape, SMALL), (shape, SMALL), (spread, POSITIVE))
