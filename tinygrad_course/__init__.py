@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -313,12 +313,18 @@ _ROOMS = (
 _FROM_FILES = ("load", "save")
 
 
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return importlib.import_module(f".{name}", __name__)
-    if name in _FROM_FILES:
-        return getattr(importlib.import_module(".files", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if TYPE_CHECKING:  # so that editors and mypy know the rooms, and which names there are not
+    from . import data, distributions, files, func, linalg, nn, optim, testing, training, tuning
+    from . import utils as utils
+    from .files import load, save
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name in _ROOMS:
+            return importlib.import_module(f".{name}", __name__)
+        if name in _FROM_FILES:
+            return getattr(importlib.import_module(".files", __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
