@@ -71,7 +71,10 @@ def wrong_marks(marks: Any) -> set[str]:
     return {m.name for m in marks.marks if m.passed is False}
 
 
-def report(student: Any, reference: Any, args: Any = None, **how: Any) -> Any:
+SMALL = ts.tensors(st.sampled_from(((), (2,))), layout="contiguous")
+
+
+def report(student: Any, reference: Any, args: Any = SMALL, **how: Any) -> Any:
     return check.report(student, reference, args, examples=25, **how)
 
 
@@ -88,16 +91,15 @@ def test_a_right_function_has_all_marks() -> None:
     ("student", "reference", "wrong"),
     [
         (lambda x: x * 2 + 1, lambda x: x * 2, {"value"}),
-        (lambda x: (x * 2).reshape(-1), lambda x: x * 2, {"shape and dtype"}),
         (lambda x: (x * 2).float(), lambda x: x * 2, {"shape and dtype"}),
-        (BUGS["factor 2"].fn, tc.exp, {"gradient", "second order", "layouts", "kinks"}),
+        (BUGS["factor 2"].fn, tc.exp, {"gradient", "kinks"}),
         (BUGS["the input is overwritten"].fn, lambda x: 2 * x, {"inputs untouched"}),
         (lambda x: x.reshape(1, -1)[0], lambda x: x, {"shape and dtype"}),
     ],
-    ids=["value", "shape", "dtype", "gradient", "writes", "reshaped"],
+    ids=["value", "dtype", "gradient", "writes", "reshaped"],
 )
 def test_a_mistake_costs_its_own_marks(student: Any, reference: Any, wrong: set[str]) -> None:
-    marks = report(student, reference)
+    marks = report(student, reference, order=1)
     assert not marks
     assert wrong <= wrong_marks(marks)
     if len(wrong) == 1 and "untouched" not in min(wrong):
@@ -120,11 +122,11 @@ def test_layout_and_ties_have_marks_of_their_own() -> None:
 
 def test_the_hint_is_the_smallest_counterexample() -> None:
     softmax_student = function(softmax, lambda g, x: g * softmax(x))
-    line = ts.tensors(ts.shapes(1, 2))
+    line = ts.tensors((2,), layout="contiguous")
     marks = report(softmax_student, lambda x: x.softmax(-1), line, order=1, name="softmax")
     mark = marks["gradient"]
     assert not mark.passed
-    assert "the gradient of softmax is wrong at input 0[0] = " in mark.hint
+    assert "the gradient of softmax is wrong at input 0[" in mark.hint
     assert "at softmax(tc.tensor([" in mark.hint
     assert "FAIL  gradient: the gradient of softmax is wrong" in str(marks)
     with pytest.raises(OptionError, match="no mark 'speed'"):
@@ -137,7 +139,8 @@ def test_an_error_is_a_lost_mark() -> None:
             raise ValueError("shapes differ")
         return x + y
 
-    marks = report(student, tc.add, ts.broadcasting(2), order=1, kinks=False)
+    args = st.tuples(ts.tensors((2,), layout="contiguous"), SMALL)
+    marks = report(student, tc.add, args, order=1, kinks=False, name="sum")
     assert not marks["broadcasting"].passed
     assert "raises ValueError: shapes differ" in marks["broadcasting"].hint
     none = report(tc.exp, tc.exp, st.builds(lambda: tc.Scalar(1.0)), kinks=False)
