@@ -125,8 +125,23 @@ def test_what_cannot_be_followed_is_refused() -> None:
     t = graphs.leaf(2, 3)
     with pytest.raises(GradientError, match=r"gradient has shape \(3,\), the output \(2, 3\)"):
         draw_backward(t * t, gradient=np.ones(3))
-    with pytest.raises(OptionError, match=r"\.html or \.txt"):
-        draw_backward(x * x).save("backward.png")
+    with pytest.raises(OptionError, match=r"one of \.html, \.txt, \.dot, \.svg, \.png, \.pdf"):
+        draw_backward(x * x).save("backward.gif")
+
+
+def test_the_last_state_is_a_picture_too(tmp_path: Any) -> None:
+    loss, params = graphs.neuron()
+    drawing = draw_backward(loss, params)
+    text = drawing.save(tmp_path / "steps.dot").read_text(encoding="utf-8")
+    assert "«" not in text
+    loss.backward()
+    for name in "xwb":
+        assert f"grad {params[name].grad:.4g}<" in text
+    pytest.importorskip("pygraphviz", reason="pictures need Graphviz")
+    for form, magic in (("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        content = drawing.save(tmp_path / f"steps.{form}").read_bytes()
+        assert content.startswith(magic)
+        assert "«".encode() not in content
 
 
 # --- number by number -----------------------------------------------------------------------------

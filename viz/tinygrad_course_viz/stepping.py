@@ -18,12 +18,13 @@ from .backward import Move, Step, replay
 from .collapse import Picture, picture
 from .dot import FONT, KINDS, edge_id, escaped, node_id, quoted
 from .page import STEPS, asset
-from .render import RenderError, svg, svgs, write
+from .render import FORMATS, RenderError, render, svg, svgs, write
 from .scalars import expanded, known_arrays
 from .walk import Graph, ends_of, read
 from .words import kind, measure, number, printable, title
 
 BUDGET = 60  # boxes: a longer pass is not followed by eye
+SUFFIXES = ("html", "txt", "dot", *FORMATS)
 BLANK = "\u2007"  # keeps room for the numbers that will stand there
 
 
@@ -33,6 +34,7 @@ class BackwardDrawing:
     Made by `draw_backward`. It keeps numbers and text, and no part of the graph.
 
     Attributes:
+        dot: the picture after the last step, as DOT text.
         text: the steps in words, a line for each gradient that is handed on.
         steps: how many steps there are.
     """
@@ -40,7 +42,8 @@ class BackwardDrawing:
     def __init__(
         self, dot: str, words: list[str], states: list[dict[str, Any]], zooms: dict[str, str]
     ) -> None:
-        self.dot = dot
+        self.dot = _filled(dot, states[-1]["texts"])
+        self._dot = dot
         self.text = "\n".join(words) + "\n"
         self.steps = len(states) - 1
         self._words, self._states, self._zooms = words, states, zooms
@@ -54,7 +57,7 @@ class BackwardDrawing:
         zooms = dict(zip(self._zooms, svgs(list(self._zooms.values())), strict=True))
         data = json.dumps({"states": self._states, "words": self._words}, ensure_ascii=False)
         return STEPS.format(
-            svg=_numbered(_svg(self.dot), {}),
+            svg=_numbered(_svg(self._dot), {}),
             text=escape(self.text),
             count=self.steps,
             data=data.replace("<", "\\u003c"),
@@ -72,22 +75,29 @@ class BackwardDrawing:
         Raises:
             RenderError: no Graphviz was found, or it failed.
         """
-        base = _svg(self.dot)
+        base = _svg(self._dot)
         for state, words in zip(self._states, self._words, strict=True):
             yield _coloured(_numbered(base, state["texts"]), state, words)
 
     def save(self, path: str | Path) -> Path:
-        """Write the page (.html) or the words (.txt), and return the path.
+        """Write the page (.html), the words (.txt) or the last state, and return the path.
 
         Raises:
-            OptionError: another suffix.
+            OptionError: a suffix other than .html, .txt, .svg, .png, .pdf and .dot.
             RenderError: no Graphviz was found, or it failed.
         """
         path = Path(path)
-        form = path.suffix.lower()
-        if form not in (".html", ".txt"):
-            raise OptionError(f"save({str(path)!r}): the suffix must be .html or .txt")
-        write(path, (self.html() if form == ".html" else self.text).encode())
+        form = path.suffix.lower().lstrip(".")
+        if form not in SUFFIXES:
+            known = ", ".join(f".{s}" for s in SUFFIXES)
+            raise OptionError(f"save({str(path)!r}): the suffix must be one of {known}")
+        if form in FORMATS:
+            content = render(self.dot, form)
+        elif form == "html":
+            content = self.html().encode()
+        else:
+            content = {"txt": self.text, "dot": self.dot}[form].encode()
+        write(path, content)
         return path
 
     def save_frames(self, folder: str | Path) -> list[Path]:
@@ -326,6 +336,11 @@ def _centred(node: re.Match[str]) -> str:
     across = [float(x) for x in re.findall(r"(-?[\d.]+),-?[\d.]+", outline[1])]
     middle = f'text-anchor="middle" x="{(min(across) + max(across)) / 2:g}"'
     return re.sub(r'text-anchor="start" x="[^"]+"([^>]*>«)', rf"{middle}\1", node[0])
+
+
+def _filled(dot: str, texts: dict[str, str]) -> str:
+    """The marks in DOT text replaced by what they stand for."""
+    return re.sub(f"«([a-z0-9_]+)»{BLANK}*", lambda m: escaped(texts.get(m[1], "no gradient")), dot)
 
 
 def _numbered(drawn: str, texts: dict[str, str]) -> str:
