@@ -332,6 +332,7 @@ tc.exp
 tc.exp2
 tc.expm1
 tc.eye
+tc.finfo
 tc.flatten
 tc.flip
 tc.floor
@@ -355,6 +356,7 @@ tc.ge
 tc.get_default_dtype
 tc.gt
 tc.hypot
+tc.iinfo
 tc.index_add
 tc.index_fill
 tc.index_put

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import finfo, iinfo
 
 from . import autograd, devices, errors
 from .arrays import get_default_dtype, set_default_dtype
@@ -414,6 +416,7 @@ __all__ = [
     "dot",
     "double",
     "dstack",
+    "e",
     "einsum",
     "empty",
     "empty_like",
@@ -428,6 +431,7 @@ __all__ = [
     "expm1",
     "eye",
     "files",
+    "finfo",
     "flatten",
     "flip",
     "fliplr",
@@ -454,11 +458,13 @@ __all__ = [
     "hsplit",
     "hstack",
     "hypot",
+    "iinfo",
     "index_add",
     "index_copy",
     "index_fill",
     "index_put",
     "index_select",
+    "inf",
     "inference_mode",
     "inner",
     "int",
@@ -514,6 +520,7 @@ __all__ = [
     "multinomial",
     "multiply",
     "mv",
+    "nan",
     "nan_to_num",
     "nanmean",
     "nansum",
@@ -531,6 +538,7 @@ __all__ = [
     "optim",
     "outer",
     "permute",
+    "pi",
     "pow",
     "prod",
     "rand",

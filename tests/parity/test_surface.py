@@ -113,7 +113,7 @@ DISTRIBUTIONS = "Categorical Normal Bernoulli"
 AUTOGRAD = "grad backward no_grad enable_grad set_grad_enabled Function"
 FRONT = """
 Tensor no_grad enable_grad set_grad_enabled inference_mode is_grad_enabled set_default_dtype
-get_default_dtype device save load
+get_default_dtype device save load finfo iinfo
 """
 OURS = """
 Scalar Tensor.zero_grad autograd.checkpoint autograd.once_differentiable func.grad
@@ -222,6 +222,9 @@ def test_every_property_and_dtype_is_there() -> None:
             assert ours.type == theirs.type
         elif name != "dtype":
             assert ours == theirs, name
+    for name in ("inf", "pi", "e"):
+        assert getattr(tc, name) == getattr(torch, name)
+    assert tc.finfo(tc.float32).min == torch.finfo(torch.float32).min
     for name in DTYPES.split():
         assert str(getattr(torch, name)) == f"torch.{getattr(tc, name)}"
 
