@@ -166,6 +166,8 @@ def power(b: Any) -> str:
         return f"{x} ** {b.rng.choice((0.5, -1, 1.5, -2))}"
     y = b.pick()
     b.within(y, -3, 3)
+    if b.program.second and bool((b.value(y) == 0).any()):
+        raise Unfit  # the mixed second derivative is 1 / x there, and PyTorch's 0
     return b.rng.choice((f"{x} ** {y}", f"2.0 ** {y}", called(b, "pow", x, y)))
 
 
