@@ -298,10 +298,9 @@ class Program:
         for event in reached:
             if event.keeps:
                 g = _slopes(root, event)
-                names = [n for n, k in self.known.items() if k.event is event]
-                loose = any(e.kind == "gradient" for e in reached) and not g.any()
-                if loose and all(self.ours[n].grad is None for n in names):
-                    continue  # perhaps not reached at all
+                if any(e.kind == "gradient" for e in reached) and not g.any():
+                    event.keeps = False  # perhaps not reached at all: its gradient is left alone
+                    continue
                 event.grad = g if event.grad is None else event.grad + g
         if not retain:
             self._free(known.event, reached)
