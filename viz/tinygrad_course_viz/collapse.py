@@ -31,6 +31,7 @@ from .walk import Graph, Record
 SPANS = 40  # boxes of consecutive operations say little: few are enough
 LINKS_PER_BOX = 4  # more than these on average, and the layout takes minutes
 READABLE = 60  # boxes in which a large model is drawn if its modules allow it
+VAST = 200_000  # of more boxes repeats are not looked for a second time
 PARALLEL = 4  # so many edges between two boxes are drawn; more become one
 
 Tokens = np.ndarray[Any, Any]
@@ -162,9 +163,11 @@ def _foldings(graph: Graph, budget: int, scopes: Sequence[Scope]) -> Iterator[tu
         opened = {k for k, s in enumerate(scopes) if s.depth < depth}
         yield modules(graph, scopes, opened), few
     chained = chains(graph)
-    yield plain, budget
+    if few < budget:
+        yield plain, budget
     yield chained, budget
-    yield repeats(graph, chained, budget), budget
+    if len(graph) - sum(len(run) - 1 for run in chained.members.values()) <= VAST:
+        yield repeats(graph, chained, budget), budget
     yield spans(graph, budget), budget
 
 
