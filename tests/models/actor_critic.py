@@ -96,7 +96,7 @@ def ppo_step(policy, optimizer):
         old = policy(states).log_prob(actions * 0.5).sum(-1)
     for _ in range(2):
         dist = policy(states)
-        ratio = torch.exp(dist.log_prob(actions).sum(dim=-1) - old)
+        ratio = torch.exp(dist.log_prob(actions).sum(axis=-1) - old)
         clipped = torch.clamp(ratio, 0.8, 1.2) * advantage
         loss = -torch.min(ratio * advantage, clipped).mean() - 0.01 * dist.entropy().mean()
         optimizer.zero_grad()
