@@ -574,8 +574,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--most", type=int, default=10, help="mismatches after which to stop")
     args = parser.parse_args(argv)
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
+    alone_and_quiet()
     counts: Counter[str] = Counter()
     operations, began = 0, time.perf_counter()
     seeds = range(args.seed * 1_000_000_007, args.seed * 1_000_000_007 + args.programs)
@@ -601,11 +600,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return counts["different"]
 
 
+def alone_and_quiet() -> None:
+    """One thread, and no warnings of PyTorch's about odd programs."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+
+
 def results(seeds: range, jobs: int) -> Iterator[Any]:
     if jobs == 1:
         yield from map(check, seeds)
     else:
-        with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        with multiprocessing.get_context("spawn").Pool(jobs, alone_and_quiet) as pool:
             yield from pool.imap(check, seeds, chunksize=50)
 
 
