@@ -115,10 +115,8 @@ for name, (seen, unseen) in sizes.items():
     print(f"{name:>15}: training {100 * seen:5.1f} %, validation {100 * unseen:5.1f} %")
 counts = (50, 100, 200, 400, 600)
 learning = np.array([mean_end(count=n) for n in counts]).T
-figure = lessons.curves(
-    dict(zip(("training", "validation"), learning, strict=True)),
-    x=counts, xlabel="training digits", ylabel="accuracy", title="learning curve",
-)  # fmt: skip
+lines = dict(zip(("training", "validation"), learning, strict=True))
+figure = lessons.curves(lines, x=counts, xlabel="training digits", ylabel="accuracy")
 chapter.save(figure, "learning_curve.png")
 
 # %% [markdown]
@@ -140,10 +138,8 @@ remedies = {
     **{name: mean_end(**how)[1] for name, how in SETTINGS.items()},
     "3 × the data": mean_end(count=600)[1],
 }
-chapter.save(
-    lessons.bars({k: 100 * v for k, v in remedies.items()}, ylabel="% right on validation digits"),
-    "remedies.png",
-)
+heights = {name: 100 * found for name, found in remedies.items()}
+chapter.save(lessons.bars(heights, ylabel="% right on validation digits"), "remedies.png")
 for name, found in remedies.items():
     print(f"{name:>15}: validation {100 * found:.1f} %")
 

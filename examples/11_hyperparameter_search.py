@@ -102,8 +102,7 @@ for name, log in (("evenly", False), ("logarithmic", True)):
 
 # %%
 search = tune(objective, SPACE, 3 * trials, method="coarse-to-fine", **how)
-search.plot(chapter.out / "search.png")
-print(f"wrote {chapter.out / 'search.png'}")
+chapter.save(search.plot(), "search.png")
 print(search)
 thirds = np.array_split([t.value for t in search.trials], 3)
 print("mean of each round:", [f"{100 * np.mean(part):.1f} %" for part in thirds])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+collect_ignore = ["typed_names.py", "typed.py"]  # for mypy to read, not to be run
+
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
