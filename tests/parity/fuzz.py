@@ -417,7 +417,10 @@ def difference_of_gradients(g: Any, h: Any, i: int, single: bool) -> str | None:
 
 
 def array(v: Any) -> Any:
-    return v.detach().numpy(force=True) if isinstance(v, torch.Tensor) else v.detach().numpy()
+    """The numbers; PyTorch's tensors that stand for zeros have no memory (numpy() may crash)."""
+    if isinstance(v, torch.Tensor) and v._is_zerotensor():
+        return np.zeros(tuple(v.shape))
+    return v.detach().numpy()
 
 
 def close(x: Any, y: Any, single: bool = False) -> bool:
