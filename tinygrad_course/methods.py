@@ -59,8 +59,7 @@ _DERIVED = {
     "index_add index_put scatter scatter_add",
     products: "vdot inner outer cross bmm mv addmm addmv addr baddbmm addbmm trace kron",
     matrices: "det slogdet logdet inverse cholesky",
-    reduce: "sum mean amax amin argmax argmin max min logsumexp softmax log_softmax "
-    "all any",
+    reduce: "sum mean amax amin argmax argmin max min logsumexp softmax log_softmax all any",
     index: "gather take_along_dim",
     linalg: "matmul mm t",
 }
