@@ -193,7 +193,7 @@ class _Check:
         self._ties(gradients, coordinates[judged], cotangent)
         directions, kinky = self._project(gradients, cotangent, len(coordinates))
         compared = len(coordinates) + directions
-        count = int(judged.sum()) + kinky + self.shared
+        count = min(int(judged.sum()) + kinky + self.shared, compared)  # one may be both
         if compared and count > self.options.max_judged * compared:
             self._fail(
                 f"{self.name} is not verified: {count} of {compared} coordinates lie at kinks, "
@@ -326,7 +326,7 @@ class _Check:
         excess = np.maximum(low - a, a - high) - self._tolerance(a, scale)
         wrong = ~(excess <= 0) & ~slopes.lost
         # a small disagreement may be rounding inside the function; look again
-        small = wrong & (excess < max(1e-3, 10 * self.rtol) * scale.max(initial=0.0))
+        small = wrong & (excess < max(1e-2, 10 * self.rtol) * scale.max(initial=0.0))
         if small.any():
             wrong[small] = self._still_wrong(a[small], coordinates[small], cotangent)
         if wrong.any():

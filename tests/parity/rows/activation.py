@@ -50,8 +50,8 @@ activation("hardsigmoid", domain=OFF_BOUNDS, oracle=lambda x: TF.relu6(x + 3) / 
 activation("hardswish", domain=OFF_BOUNDS, special=False)
 activation("softsign", special=False)
 activation("tanhshrink", kinks=False)
-activation("softshrink", {"lambd": [0.25, 1.0]}, OFF_BOUNDS, special=False)
-activation("hardshrink", {"lambd": [0.25, 1.0]}, OFF_BOUNDS, special=False)
+activation("softshrink", {"lambd": [0.27, 1.03]}, OFF_BOUNDS, special=False)
+activation("hardshrink", {"lambd": [0.27, 1.03]}, OFF_BOUNDS, special=False)
 
 
 def softplus_case(make: Maker) -> Case:
