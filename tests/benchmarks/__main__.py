@@ -1,6 +1,8 @@
 """Print the table of timings beside the peers.
 
 python -m tests.benchmarks [--only WORD] [--json FILE]
+
+A case whose ratio is below its goal is marked "short".
 """
 
 from __future__ import annotations
@@ -9,8 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from . import engine, start
-from .harness import HEADER, Result, as_json, machine, run
+from . import engine, models, start, window
+from .harness import HEADER, Result, as_json, families, machine, run
 
 
 def main() -> None:
@@ -22,13 +24,15 @@ def main() -> None:
     print(", ".join(f"{k} {v}" for k, v in machine().items()), "\n")
     print(HEADER)
     results: list[Result] = []
-    for case in engine.cases():
+    for case in (*engine.cases(), *models.cases(), *window.cases()):
         if args.only in case.name:
             results.append(run(case))
             print(results[-1].row(), flush=True)
-    if args.only in "import in a fresh process":
-        results += start.results()
-        print(results[-1].row())
+    for measure in start.MEASURES:
+        if args.only in measure.name:
+            results.append(measure.result())
+            print(results[-1].row(), flush=True)
+    print("", *families(results), sep="\n")
     if args.json:
         args.json.write_text(json.dumps(as_json(results), indent=2), encoding="utf-8")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 import tinygrad_course as tc
 
-from .harness import Case
+from .harness import Case, Contest
 
 LENGTH = 100  # multiply-adds in the chain
 
@@ -19,14 +19,28 @@ def cases() -> list[Case]:
     """The cases of this file."""
     ops = {"per_call": 2 * LENGTH, "unit": "op"}
     return [
-        Case("100 multiply-adds, 4×4, by constants", "PyTorch", lambda: _chains(False), **ops),
-        Case("100 multiply-adds, 4×4, all require grad", "PyTorch", lambda: _chains(True), **ops),
-        Case("moons MLP step, Scalars with dot", "micrograd", lambda: _moons(use_dot=True)),
+        Case(
+            "100 multiply-adds, 4×4, by constants",
+            "PyTorch",
+            lambda: _chains(False),
+            goal=3.0,
+            **ops,
+        ),
+        Case(
+            "100 multiply-adds, 4×4, all require grad",
+            "PyTorch",
+            lambda: _chains(True),
+            goal=3.0,
+            **ops,
+        ),
+        Case(
+            "moons MLP step, Scalars with dot", "micrograd", lambda: _moons(use_dot=True), goal=5.0
+        ),
         Case("moons MLP step, micrograd's own nn.py", "micrograd", lambda: _moons(use_dot=False)),
     ]
 
 
-def _chains(all_require_grad: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
+def _chains(all_require_grad: bool) -> Contest:
     import torch
 
     ones = np.ones((4, 4), np.float32)
@@ -45,7 +59,7 @@ def _chain(x: Any, a: Any, b: Any) -> None:
 # --- micrograd's demo: 100 points of two moons, a 2-16-16-1 network, SVM loss, L2 -----------------
 
 
-def _moons(use_dot: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
+def _moons(use_dot: bool) -> Contest:
     import micrograd.nn
     from micrograd.engine import Value
     from sklearn.datasets import make_moons

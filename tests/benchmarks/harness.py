@@ -21,15 +21,20 @@ BURSTS = 15
 BURST_SECONDS = 0.05
 
 
+Contest = tuple[Callable[[], Any], Callable[[], Any]]
+
+
 @dataclass
 class Case:
     """One thing to time: `make` gives the two functions, peer first."""
 
     name: str
     peer: str
-    make: Callable[[], tuple[Callable[[], Any], Callable[[], Any]]]
+    make: Callable[[], Contest]
     per_call: int = 1  # units of work in a call
     unit: str = "call"
+    goal: float | None = None  # the least ratio that we want
+    family: str = ""  # cases that are summed up together
 
 
 @dataclass
@@ -44,17 +49,33 @@ class Result:
     peer_spread: float
     ours_spread: float
     ratio: float
+    goal: float | None = None
+    family: str = ""
 
     def row(self) -> str:
         """A line of the table."""
+        goal = "" if self.goal is None else f"{self.goal:.2f}"
+        short = self.goal is not None and self.ratio < self.goal
         return (
             f"| {self.name} | {self.peer} {self.peer_us:,.2f} ± {self.peer_spread:.0%} "
             f"| {self.ours_us:,.2f} ± {self.ours_spread:.0%} | µs/{self.unit} "
-            f"| **{self.ratio:.2f}** |"
+            f"| **{self.ratio:.2f}** | {goal}{' (short)' * short} |"
         )
 
 
-HEADER = "| case | peer | ours | unit | peer / ours |\n|---|---|---|---|---|"
+HEADER = "| case | peer | ours | unit | peer / ours | goal |\n|---|---|---|---|---|---|"
+
+
+def families(results: list[Result]) -> list[str]:
+    """A line for each family of results: the geometric mean of their ratios, and the worst."""
+    ratios: dict[str, list[float]] = {}
+    for r in results:
+        if r.family:
+            ratios.setdefault(r.family, []).append(r.ratio)
+    return [
+        f"{family}: geometric mean {statistics.geometric_mean(found):.2f}, worst {min(found):.2f}"
+        for family, found in ratios.items()
+    ]
 
 
 def run(case: Case) -> Result:
@@ -68,8 +89,9 @@ def run(case: Case) -> Result:
             time.sleep(PAUSE)
     (peer, peer_spread), (ours, ours_spread) = map(_summary, times)
     return Result(
-        case.name, case.peer, case.unit, peer, ours, peer_spread, ours_spread, peer / ours
-    )
+        case.name, case.peer, case.unit, peer, ours, peer_spread, ours_spread, peer / ours,
+        case.goal, case.family,
+    )  # fmt: skip
 
 
 def _calibrated(function: Callable[[], Any]) -> int:
