@@ -120,6 +120,17 @@ def test_a_damaged_cache_is_done_without(tmp_path: Path) -> None:
         assert check(POOLS + "pool();" + hits, NUMBA_CACHE_DIR=str(tmp_path)).stdout == expected
 
 
+def test_the_cache_is_out_of_date_when_any_kernel_file_changes(tmp_path: Path) -> None:
+    hits = "pool(); print(sum(cpu.cpu_pool.move.stats.cache_hits.values()))"
+    change = """
+from tinygrad_course.kernels import cpu_jit
+cpu_jit._sources = lambda: "another text"
+"""
+    for before, expected in (("", "0\n"), ("", "1\n"), (change, "0\n"), (change, "1\n")):
+        result = check(before + POOLS + hits, NUMBA_CACHE_DIR=str(tmp_path))
+        assert result.stdout == expected
+
+
 def test_a_long_first_compile_says_so_once(tmp_path: Path) -> None:
     slow = """
 compiler = type(cpu.cpu_pool.move._compiler)  # asked only for what is not on disk

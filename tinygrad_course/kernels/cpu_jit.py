@@ -6,8 +6,8 @@ loops (`@worker`). Two functions are called from Python: one does the whole rang
 for a parallel launch has its price and is not always allowed. What they write to is allocated in
 Python.
 
-Numba's disk cache notices a change of the file that a function stands in, not of the files that its
-callees stand in. So compiled functions call only compiled functions of their own file.
+What is compiled is kept on disk, and counts as out of date when any of the kernels' files changes:
+Numba looks at the file that a function stands in, but what it calls may stand in another.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, cast
 
 import numba as _numba
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
@@ -98,8 +101,25 @@ class _Apart(Compiler):
         parent.__init__(typingctx, targetctx, library, args, return_type, flags, locals)
 
 
+@cache
+def _sources() -> str:
+    """What all of the kernels' files say, in short."""
+    digest = sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 class _Cache(FunctionCache):
     """Numba's disk cache; one that cannot be read or written is as good as none."""
+
+    def __init__(self, function: Any) -> None:
+        parent: Any = super()
+        parent.__init__(function)
+        impl: Any = self._impl
+        index: Any = IndexDataCacheFile
+        stamp = (impl.locator.get_source_stamp(), _sources())
+        self._cache_file = index(self._cache_path, impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         global _misses
@@ -137,10 +157,10 @@ def parallel_entry(function: Kernel) -> Kernel:
 
 
 def _cached(function: Any) -> Kernel:
-    cache: Any = _Cache
+    on_disk: Any = _Cache
     if not numba.config.DISABLE_JIT:
         with suppress(RuntimeError):  # no folder to write in: compile in every process
-            function._cache = cache(function.py_func)
+            function._cache = on_disk(function.py_func)
     return cast(Kernel, function)
 
 

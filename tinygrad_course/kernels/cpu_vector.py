@@ -1,0 +1,192 @@
+"""Explicit vectors for the CPU's kernels: small blocks of products, in LLVM's own words.
+
+A plain loop leaves it to LLVM which numbers stay in registers, and for a product of matrices it
+chooses badly. The blocks made here leave nothing open: their sums are held in vector registers
+while all that belongs to them is added up.
+
+**Vectors** are as wide as this machine's registers. A block has as many of them as fit with room
+for the operands: `ROWS` times `VECTORS`, which is 6 times 4 where there are 32 registers (AVX-512,
+NEON) and 4 times 2 where there are 16 (AVX2, SSE). Loads and stores need no alignment.
+
+**Intrinsics.** A function made here is a piece of LLVM's language that becomes part of the loop
+that calls it. It takes arrays of float32 or float64, and integers, and checks nothing. Compiled
+code must find it as a global of its own module: as the variable of an enclosing function it would
+defeat Numba's disk cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils as _cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+cgutils: Any = _cgutils  # untyped
+
+Dtype = Any
+Value = Any  # of LLVM
+
+_INT = ir.IntType(64)
+
+
+def _registers() -> tuple[int, int]:
+    """This machine's vector registers: the bytes in one, and how many there are."""
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    has = {feature[1:] for feature in features.split(",") if feature.startswith("+")}
+    if "avx512f" in has:
+        return 64, 32
+    return (32 if "avx2" in has else 16), (32 if triple.startswith(("aarch64", "arm64")) else 16)
+
+
+BYTES, _COUNT = _registers()
+ROWS, VECTORS = (6, 4) if _COUNT == 32 else (4, 2)
+
+
+def lanes(dtype: Dtype) -> int:
+    """How many numbers a vector holds."""
+    return BYTES // np.dtype(dtype).itemsize
+
+
+class _View:
+    """An array inside of an intrinsic."""
+
+    def __init__(self, context: Any, builder: Any, kind: Any, value: Value) -> None:
+        array = context.make_array(kind)(context, builder, value)
+        self.builder, self.data, self.size = builder, array.data, kind.dtype.bitwidth // 8
+        strides = cgutils.unpack_tuple(builder, array.strides, kind.ndim)
+        self.row = builder.sdiv(strides[0], _INT(self.size)) if kind.ndim > 1 else None
+        self.number = array.data.type.pointee
+        self.vector = ir.VectorType(self.number, BYTES // self.size)
+
+    def at(self, *places: Value | int) -> Value:
+        """A pointer to the number at the sum of some places."""
+        pointer = self.data
+        for place in places:
+            index = _INT(place) if isinstance(place, int) else place
+            pointer = self.builder.gep(pointer, [index])
+        return pointer
+
+    def load(self, pointer: Value) -> Value:
+        """A vector."""
+        return self.builder.load(self._as_vector(pointer), align=self.size)
+
+    def store(self, vector: Value, pointer: Value) -> None:
+        """Store a vector."""
+        self.builder.store(vector, self._as_vector(pointer), align=self.size)
+
+    def _as_vector(self, pointer: Value) -> Value:
+        return self.builder.bitcast(pointer, self.vector.as_pointer())
+
+    def spread(self, number: Value) -> Value:
+        """A vector full of one number."""
+        one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), number, _INT(0))
+        lanes = ir.VectorType(ir.IntType(32), self.vector.count)
+        return self.builder.shuffle_vector(one, one, ir.Constant(lanes, None))
+
+
+# --- sums of products -----------------------------------------------------------------------------
+
+
+def products(rows: int, vectors: int) -> Any:
+    """An intrinsic that adds products to a block of `rows` times `vectors` sums.
+
+    `block(c, m, a, across, along, b, places, lo, hi)`, for i in range(rows), k in range(lo, hi) and
+    v in range(vectors · lanes)::
+
+        c[m + i, v] += Σ_k a[across[m + i] + along[k]] · b[places[k] + v]
+
+    Numbers of a are taken one by one and spread over a vector; those of b are neighbours. `a` and
+    `b` are contiguous, taken as flat; the rows of `c` are contiguous; three tables of int64 say
+    where the operands stand, so that this is the inner loop of much:
+
+    ====================  ========  =========  =========  ======================================
+    .                     a         across     along      b, by places
+    ====================  ========  =========  =========  ======================================
+    product of matrices   A         its rows   columns    the rows of B
+    convolution           image     pixels     taps       weights: taps, outputs side by side
+    .. weight gradient    image     taps       pixels     gradient: pixels, outputs side by side
+    pixels side by side   weights   outputs    taps       image: where a tap's pixels begin
+    ====================  ========  =========  =========  ======================================
+    """
+
+    @intrinsic
+    def block(
+        typing: Any, c: Any, m: Any, a: Any, across: Any, along: Any, b: Any, places: Any, lo: Any,
+        hi: Any,
+    ) -> Any:  # fmt: skip
+        takes = (c, types.intp, a, across, along, b, places, types.intp, types.intp)
+
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Value:
+            arrays = [(takes[i], args[i]) for i in (0, 2, 3, 4, 5, 6)]
+            views = [_View(context, builder, *array) for array in arrays]
+            _products(builder, (rows, vectors), views, args[1], *args[7:])
+            return context.get_dummy_value()
+
+        return types.void(*takes), emit
+
+    return block
+
+
+def _products(
+    builder: Any, shape: tuple[int, int], views: list[_View], m: Value, lo: Value, hi: Value
+) -> None:
+    c, a, across, along, b, places = views
+    lines = [builder.add(m, _INT(i)) for i in range(shape[0])]
+    lanes = c.vector.count
+    into = [[c.at(builder.mul(i, c.row), v * lanes) for v in range(shape[1])] for i in lines]
+    sums = [[cgutils.alloca_once_value(builder, c.load(p)) for p in line] for line in into]
+    starts = [a.at(builder.load(across.at(i))) for i in lines]
+    with cgutils.for_range(builder, hi, lo) as loop:
+        step, place = (builder.load(table.at(loop.index)) for table in (along, places))
+        vectors = [b.load(b.at(place, v * lanes)) for v in range(shape[1])]
+        for line, start in zip(sums, starts, strict=True):
+            number = a.spread(builder.load(builder.gep(start, [step])))
+            for total, vector in zip(line, vectors, strict=True):
+                _add_product(builder, total, number, vector)
+    for line, pointers in zip(sums, into, strict=True):
+        for total, pointer in zip(line, pointers, strict=True):
+            c.store(builder.load(total), pointer)
+
+
+def _add_product(builder: Any, total: Value, x: Value, y: Value) -> None:
+    """total += x · y, rounded once where the machine can."""
+    product = builder.fmul(x, y, flags=("contract",))
+    builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+
+
+# --- turning a square of numbers ------------------------------------------------------------------
+
+
+@intrinsic
+def turn_square(typing: Any, dst: Any, src: Any) -> Any:
+    """dst[j, i] = src[i, j] for i, j in range(lanes); rows are contiguous."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Value:
+        into, source = (
+            _View(context, builder, kind, value)
+            for kind, value in zip((dst, src), args, strict=True)
+        )
+        lanes = source.vector.count
+        vectors = [source.load(source.at(builder.mul(source.row, _INT(i)))) for i in range(lanes)]
+        for j, vector in enumerate(_turned(builder, vectors)):
+            into.store(vector, into.at(builder.mul(into.row, _INT(j))))
+        return context.get_dummy_value()
+
+    return types.void(dst, src), emit
+
+
+def _turned(builder: Any, vectors: list[Value]) -> list[Value]:
+    """Rows to columns. Shuffling n vectors like cards, the first half with the second, rotates the
+    bits of a number's index (vector, lane) by one; when it has been done log₂ n times, vector and
+    lane have changed places."""
+    n = len(vectors)
+    low, high = ([j // 2 + h + n * (j % 2) for j in range(n)] for h in (0, n // 2))
+    masks = [ir.Constant(ir.VectorType(ir.IntType(32), n), mask) for mask in (low, high)]
+    for _ in range(n.bit_length() - 1):
+        pairs = zip(vectors[: n // 2], vectors[n // 2 :], strict=True)
+        vectors = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in masks]
+    return vectors
