@@ -173,6 +173,7 @@ from .functions.statistics import (
     var,
     var_mean,
 )
+from .kernels.threads import get_num_threads, set_num_threads
 from .ops.elementwise import (
     abs,
     acos,
@@ -452,6 +453,7 @@ __all__ = [
     "gather",
     "ge",
     "get_default_dtype",
+    "get_num_threads",
     "grad",
     "gt",
     "half",
@@ -565,6 +567,7 @@ __all__ = [
     "select",
     "set_default_dtype",
     "set_grad_enabled",
+    "set_num_threads",
     "short",
     "sigmoid",
     "sign",

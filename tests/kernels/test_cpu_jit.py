@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 CONVOLVE = """
 import sys, threading, numpy as np
-from tinygrad_course.kernels import cpu, cpu_jit, lookup, plain
+from tinygrad_course.kernels import cpu, lookup, plain, threads
 how = dict(stride=(1, 1), padding=(2, 2), dilation=(1, 1), groups=1)
 rng = np.random.default_rng(0)
 x = rng.integers(-4, 5, (32, 4, 20, 20)).astype("f4")
@@ -49,9 +49,9 @@ assert right()
 results = []
 def work():
     results.extend(right() for _ in range(30))
-threads = [threading.Thread(target=work) for _ in range(2)]
-[t.start() for t in threads]
-[t.join() for t in threads]
+workers = [threading.Thread(target=work) for _ in range(2)]
+[t.start() for t in workers]
+[t.join() for t in workers]
 assert all(results) and len(results) == 60
 """
     check(CONVOLVE + code, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2")
@@ -64,10 +64,10 @@ def test_forked_children_compute(layer: str) -> None:
 import os, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
 assert right()
-assert cpu_jit.threads_for(1 << 60, 1) == 2
+assert threads.threads_for(1 << 60, 1) == 2
 child = os.fork()
 if child == 0:
-    os._exit(0 if right() and cpu_jit.threads_for(1 << 60, 1) == 1 else 1)
+    os._exit(0 if right() and threads.threads_for(1 << 60, 1) == 1 else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert right()
 """
@@ -80,7 +80,7 @@ def test_a_child_forked_before_threads_started_may_start_them() -> None:
 import os
 child = os.fork()
 if child == 0:
-    os._exit(0 if right() and cpu_jit.threads_for(1 << 60, 1) == 2 else 1)
+    os._exit(0 if right() and threads.threads_for(1 << 60, 1) == 2 else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
     check(CONVOLVE + code, NUMBA_NUM_THREADS="2")

@@ -1,4 +1,4 @@
-"""Numba, set up once: how kernels are compiled, kept on disk, announced, and spread over threads.
+"""Numba, set up once: how kernels are compiled, kept on disk, announced and launched.
 
 A kernel comes as several functions of its file. *Workers* do a range of the work, and are all
 loops (`@worker`). Two functions are called from Python: one does the whole range on one thread
@@ -12,11 +12,10 @@ Numba looks at the file that a function stands in, but what it calls may stand i
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -28,6 +27,9 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
+
+from .threads import spread
+from .threads import threads_for as threads_for
 
 numba: Any = _numba  # typed in part only
 
@@ -164,111 +166,16 @@ def _cached(function: Any) -> Kernel:
     return cast(Kernel, function)
 
 
-# --- threads --------------------------------------------------------------------------------------
-
-
-class _Open:
-    """A gate for threading layers that several Python threads may enter at once."""
-
-    def acquire(self, blocking: bool = True) -> bool:
-        return True
-
-    def release(self) -> None:
-        pass
-
-
-_gate: Any = None  # set when threads are first wanted
-_dearer = 1  # how much more work a parallel launch must bring on this threading layer
-_forked = False
-_alone = False  # NumPy's matrix products keep their threads, so the kernels stay on one
-
-
-def threads_for(work: int, least: int) -> int:
-    """How many threads some work deserves; 1 means: stay on this one.
-
-    Args:
-        work: how much there is to do, in units of the caller's choice.
-        least: below this much work a parallel launch costs more than it gains.
-    """
-    if work < least or _forked:
-        return 1
-    if _gate is None:
-        _start()
-    return 1 if _alone or work < least * _dearer else cast(int, numba.get_num_threads())
+# --- launching ------------------------------------------------------------------------------------
 
 
 def launch(serial: Kernel, parallel: Kernel, threads: int, *args: Any) -> Any:
     """Run a kernel on many threads, or on one if the threads are not to be had."""
-    if threads > 1 and _gate.acquire(blocking=False):
-        try:
-            return _call(parallel, *args)
-        finally:
-            _gate.release()
+    if threads > 1:
+        done, result = spread(_call, threads, parallel, *args)
+        if done:
+            return result
     return _call(serial, *args)
-
-
-def _start() -> None:
-    """Start Numba's threads and learn which layer they are of.
-
-    The layer `workqueue`, Numba's last resort, ends the process when two Python threads enter it at
-    once; whoever finds it taken computes on its own thread instead. A launch costs it 60 µs and
-    more, where the others take 2.
-    """
-    global _gate, _dearer, _alone
-    _alone = not _one_pool()
-    with _soon_asleep():
-        numba.get_num_threads()
-    if numba.threading_layer() == "workqueue":
-        _dearer = 16
-        _gate = threading.Lock()
-    else:
-        _gate = _Open()
-
-
-def _one_pool() -> bool:
-    """Hold NumPy's matrix products to one thread from here on; False if that cannot be done.
-
-    The threads of two pools wait for work by spinning, and take the cores from each other: a
-    training step that alternates products and kernels took fifty times as long on two cores.
-    """
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return False
-    threadpool_limits(limits=1, user_api="blas")
-    return True
-
-
-@contextmanager
-def _soon_asleep() -> Iterator[None]:
-    """GNU OpenMP, if loaded inside, lets idle threads sleep after some 1,000 turns of a loop.
-
-    By default they turn for milliseconds. On cores that others use too, those turns are taken from
-    the threads that have work: a training step of 3 ms took 100.
-    """
-    if "OMP_WAIT_POLICY" in os.environ or "GOMP_SPINCOUNT" in os.environ:
-        yield
-        return
-    os.environ["GOMP_SPINCOUNT"] = "1000"
-    try:
-        yield
-    finally:
-        del os.environ["GOMP_SPINCOUNT"]
-
-
-def _after_fork() -> None:
-    """In a forked child: stay on one thread if the parent had started Numba's.
-
-    GNU OpenMP's threads do not survive a fork, and Numba ends a child that asks for them.
-    """
-    global _forked
-    with suppress(ValueError):  # raised where no threads were started
-        numba.threading_layer()
-        _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 # --- the first compile ----------------------------------------------------------------------------

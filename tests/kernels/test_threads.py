@@ -1,0 +1,95 @@
+"""How many threads the kernels have, as users say it."""
+
+from __future__ import annotations
+
+import pytest
+
+import tinygrad_course as tc
+from tinygrad_course.kernels import threads
+
+from .test_cpu_jit import CONVOLVE, check, run
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    before = tc.get_num_threads()
+    yield
+    tc.set_num_threads(before)
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.0, True, "2", None, 10**6])
+def test_a_number_that_cannot_be_is_refused(n):
+    before = tc.get_num_threads()
+    with pytest.raises(tc.errors.OptionError, match=r"set_num_threads: .* may have 1 to"):
+        tc.set_num_threads(n)
+    assert tc.get_num_threads() == before
+
+
+def test_one_thread_stays_serial():
+    tc.set_num_threads(1)
+    assert threads.threads_for(1 << 60, 1) == 1
+
+
+def test_small_work_stays_serial():
+    assert threads.threads_for(99, 100) == 1
+
+
+def test_the_environment_says_how_many():
+    code = "import tinygrad_course as tc; print(tc.get_num_threads())"
+    four = {"NUMBA_NUM_THREADS": "4"}
+    assert check(code, **four).stdout == "4\n"
+    assert check(code, **four, TINYGRAD_COURSE_NUM_THREADS="3").stdout == "3\n"
+    later = "import numba, tinygrad_course as tc; print(tc.get_num_threads())"
+    assert check(later, **four).stdout == "4\n"
+
+
+@pytest.mark.parametrize("given", ["many", "0", "-2", "5", "1.5"])
+def test_an_environment_that_cannot_be_is_refused_by_name(given):
+    code = "import tinygrad_course as tc; tc.get_num_threads()"
+    result = run(code, NUMBA_NUM_THREADS="4", TINYGRAD_COURSE_NUM_THREADS=given)
+    assert result.returncode == 1
+    assert "OptionError: TINYGRAD_COURSE_NUM_THREADS: " in result.stderr
+    assert "1 to 4" in result.stderr
+
+
+def test_asking_needs_no_compiler():
+    check(
+        "import sys, tinygrad_course as tc; tc.set_num_threads(tc.get_num_threads());"
+        "assert 'numba' not in sys.modules"
+    )
+
+
+def test_the_pool_uses_as_many_as_were_set():
+    code = """
+import numba, tinygrad_course as tc
+used = []
+real = numba.set_num_threads
+def told(n):
+    used.append(n)
+    real(n)
+numba.set_num_threads = told
+for n in (2, 2, 3, 1, 2):
+    tc.set_num_threads(n)
+    assert right()
+assert used == [2, 3, 2], used
+other = threading.Thread(target=right)  # Numba keeps a number for each Python thread
+other.start()
+other.join()
+assert used == [2, 3, 2, 2], used
+"""
+    check(CONVOLVE + code, NUMBA_NUM_THREADS="4")
+
+
+def test_results_are_the_same_bit_for_bit():
+    code = """
+import hashlib, tinygrad_course as tc
+from tinygrad_course import nn
+tc.manual_seed(0)
+model = nn.Sequential(nn.Conv2d(3, 40, 3), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten(),
+                      nn.Linear(40 * 14 * 14, 96))
+x = tc.randn(16, 3, 32, 32)
+(model(x) ** 2).mean().backward()
+print([hashlib.sha256(p.grad.numpy().tobytes()).hexdigest() for p in model.parameters()])
+"""
+    first, second = (check(code, NUMBA_NUM_THREADS="2").stdout for _ in range(2))
+    assert first == second
