@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from . import kernels
 from .errors import DeviceError, OptionError
+from .graph import Value
 
 KINDS = ("cpu", "cuda", "mps", "meta", "xpu")
 
@@ -74,6 +76,35 @@ def check(device: Any) -> str:
 def kernel(name: str) -> Callable[..., Any]:
     """The fastest function for a row: the device's kernel, else the plain NumPy forward."""
     return kernels.lookup("cpu", name) or getattr(kernels.plain, name)
+
+
+def faster(
+    name: str, plain: Callable[..., Any], recorded: Callable[..., Any] | None = None,
+    least: int = 1 << 12,
+) -> Callable[..., Any]:  # fmt: skip
+    """`plain`, or the device's kernel of that name where there is enough to do for it.
+
+    For a forward, and for a rule: a rule that is being recorded works on Values, as `recorded` does
+    (or else `plain` itself).
+
+    Args:
+        least: so many floating elements of the first argument are enough. Below, no compiler is
+            imported.
+    """
+
+    @wraps(plain)
+    def run(x: Any, *args: Any, **how: Any) -> Any:
+        for a in (x, *args):
+            if isinstance(a, Value):
+                return (recorded or plain)(x, *args, **how)
+        if type(x) is np.ndarray and x.size >= least and x.dtype.char in "fd":
+            kernel = kernels.lookup("cpu", name)
+            out = NotImplemented if kernel is None else kernel(x, *args, **how)
+            if out is not NotImplemented:  # the kernel does not take all arguments
+                return out
+        return plain(x, *args, **how)
+
+    return run
 
 
 def place(array: Any, device: Any) -> Any:

@@ -127,7 +127,7 @@ class _Keeps(dict[int, tuple[bool, ...]]):
 
 def _reads(rule: Callable[..., Any]) -> tuple[bool, ...]:
     """For each of a rule's positional parameters after g: does its code name it?"""
-    code = rule.__code__
+    code = getattr(rule, "__wrapped__", rule).__code__  # beneath a choice of kernels
     named: set[str] = set()
     for step in dis.get_instructions(code):
         if any(word in step.opname for word in ("FAST", "DEREF", "CLOSURE", "CELL")):

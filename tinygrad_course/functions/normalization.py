@@ -14,42 +14,33 @@ from typing import Any
 import numpy as np
 
 from tinygrad_course.errors import DtypeError, OptionError, ShapeError
-from tinygrad_course.kernels import moments
+from tinygrad_course.kernels.moments import Moments
 from tinygrad_course.ops import elementwise as ops
-from tinygrad_course.ops import reduce, shape
+from tinygrad_course.ops import shape
 from tinygrad_course.ops.normal import normalise
 
 from .checks import need_floating
 
 
-def _standard(
-    name: str, x: Any, dims: tuple[int, ...], weight: Any, bias: Any, form: tuple[int, ...],
-    eps: float,
-) -> tuple[Any, Any, Any]:  # fmt: skip
-    """The row `normalise` of x over dims, weight and bias in the shape `form`; mean and var."""
+def _normalised(
+    name: str, x: Any, by: Moments, weight: Any, bias: Any, form: tuple[int, ...]
+) -> Any:  # fmt: skip
+    """The row `normalise` of x, weight and bias in the shape `form`; it fills in `by`."""
     need_floating(name, x)
     for what, array in (("weight", weight), ("bias", bias)):
         if array is not None and array.dtype != x.dtype:
             raise DtypeError(
                 f"{name}: the input is {x.dtype} and the {what} {array.dtype}; make them one dtype"
             )
-    mean, var = moments.moments(x._data, dims)
-    stats = {"dims": dims, "mean": mean, "rstd": 1 / np.sqrt(var + x.dtype.type(eps)), "eps": eps}
-    w, b = (None if p is None else shape.reshape_(p, form) for p in (weight, bias))
-    if w is None and b is not None:
-        return normalise(x, None, None, **stats) + b, mean, var
-    return normalise(x, w, b, **stats), mean, var
+    return normalise(x, weight, bias, form=form, by=by)
 
 
-def _evaluated(x: Any, running: Any, weight: Any, bias: Any, form: Any, eps: float) -> Any:
-    """The same by running averages: x · scale + shift, one of each for a channel."""
-    mean, var = running
+def _running(mean: Any, var: Any, dims: Any, form: Any, eps: float, like: Any) -> Moments:
+    """Running averages, as constants in the place of an input's own."""
     if mean is None or var is None:
         raise OptionError("without batch statistics, running_mean and running_var must be given")
-    scale = ops.rsqrt(var + eps)
-    scale = scale if weight is None else scale * weight
-    shift = -mean * scale if bias is None else bias - mean * scale
-    return x * shape.reshape_(scale, form) + shape.reshape_(shift, form)
+    mean, var = (a._data.astype(like.dtype, copy=False).reshape(form) for a in (mean, var))
+    return Moments(dims, eps, mean=mean, var=var)
 
 
 def _channels(name: str, input: Any, least: int, **arrays: Any) -> tuple[int, ...]:
@@ -96,18 +87,19 @@ def batch_norm(
     """
     form = _channels("batch_norm", input, 2, running_mean=running_mean, running_var=running_var,
                      weight=weight, bias=bias)  # fmt: skip
-    if training:
-        n = math.prod(input.shape) // max(form[1], 1)
-        if n == 1:
-            raise ShapeError(
-                f"batch_norm: training needs more than 1 value for each channel, got {input.shape}"
-            )
-        dims = (0, *range(2, input.ndim))
-        out, mean, var = _standard("batch_norm", input, dims, weight, bias, form, eps)
-        _follow(running_mean, mean.reshape(-1), momentum)
-        _follow(running_var, var.reshape(-1) * (n / (n - 1)), momentum)
-        return out
-    return _evaluated(input, (running_mean, running_var), weight, bias, form, eps)
+    dims, n = (0, *range(2, input.ndim)), math.prod(input.shape) // max(form[1], 1)
+    if not training:
+        by = _running(running_mean, running_var, dims, form, eps, input)
+        return _normalised("batch_norm", input, by, weight, bias, form)
+    if n == 1:
+        raise ShapeError(
+            f"batch_norm: training needs more than 1 value for each channel, got {input.shape}"
+        )
+    by = Moments(dims, eps)
+    out = _normalised("batch_norm", input, by, weight, bias, form)
+    _follow(running_mean, by.mean.reshape(-1), momentum)
+    _follow(running_var, by.var.reshape(-1) * (n / (n - 1)), momentum)
+    return out
 
 
 def instance_norm(
@@ -124,16 +116,18 @@ def instance_norm(
     """
     form = _channels("instance_norm", input, 3, running_mean=running_mean, running_var=running_var,
                      weight=weight, bias=bias)  # fmt: skip
-    if use_input_stats:
-        n = math.prod(input.shape[2:])
-        if n == 1:
-            raise ShapeError(f"instance_norm: needs more than 1 place, got {input.shape}")
-        dims, each = tuple(range(2, input.ndim)), input.shape[:2]
-        out, mean, var = _standard("instance_norm", input, dims, weight, bias, form, eps)
-        _follow(running_mean, mean.reshape(each).mean(0), momentum)
-        _follow(running_var, var.reshape(each).mean(0) * (n / (n - 1)), momentum)
-        return out
-    return _evaluated(input, (running_mean, running_var), weight, bias, form, eps)
+    n, each = math.prod(input.shape[2:]), input.shape[:2]
+    if not use_input_stats:
+        dims = (0, *range(2, input.ndim))
+        by = _running(running_mean, running_var, dims, form, eps, input)
+        return _normalised("instance_norm", input, by, weight, bias, form)
+    if n == 1:
+        raise ShapeError(f"instance_norm: needs more than 1 place, got {input.shape}")
+    by = Moments(tuple(range(2, input.ndim)), eps)
+    out = _normalised("instance_norm", input, by, weight, bias, form)
+    _follow(running_mean, by.mean.reshape(each).mean(0), momentum)
+    _follow(running_var, by.var.reshape(each).mean(0) * (n / (n - 1)), momentum)
+    return out
 
 
 def group_norm(
@@ -152,7 +146,7 @@ def group_norm(
     each, places = form[1] // num_groups, math.prod(input.shape[2:])
     grouped = shape.reshape_(input, (input.shape[0], num_groups, each, places))
     inner = (1, num_groups, each, 1)
-    out = _standard("group_norm", grouped, (2, 3), weight, bias, inner, eps)[0]
+    out = _normalised("group_norm", grouped, Moments((2, 3), eps), weight, bias, inner)
     return shape.reshape_(out, tuple(input.shape))
 
 
@@ -181,7 +175,7 @@ def layer_norm(
     form = tuple(normalized_shape)
     dims = _last_dims("layer_norm", input, form, weight=weight, bias=bias)
     inner = (*(1,) * (input.ndim - len(form)), *form)
-    return _standard("layer_norm", input, dims, weight, bias, inner, eps)[0]
+    return _normalised("layer_norm", input, Moments(dims, eps), weight, bias, inner)
 
 
 def rms_norm(
@@ -199,9 +193,8 @@ def rms_norm(
     dims = _last_dims("rms_norm", input, form, weight=weight)
     need_floating("rms_norm", input)
     eps = float(np.finfo(input.dtype).eps) if eps is None else eps
-    power = reduce.mean(ops.square(input), dims, keepdim=True)
-    out = input * ops.rsqrt(power + eps)
-    return out if weight is None else out * weight
+    inner = (*(1,) * (input.ndim - len(form)), *form)
+    return _normalised("rms_norm", input, Moments(dims, eps, False), weight, None, inner)
 
 
 def local_response_norm(

@@ -9,34 +9,38 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from . import geometry, plain
 
 __all__ = ["NAMES", "geometry", "lookup", "plain"]
 
-NAMES: dict[str, frozenset[str]] = {
-    "cpu": frozenset(
-        {
-            "conv2d",
-            "conv2d_input",
-            "conv2d_weight",
-            "max_pool2d_indices",
-            "pool_take",
-            "pool_put",
-            "avg_pool2d",
-            "avg_pool2d_input",
-        }
-    ),
+# device: row, or row_back for its rule: the module that has the kernel
+NAMES: dict[str, dict[str, str]] = {
+    "cpu": {
+        "conv2d": "cpu",
+        "conv2d_input": "cpu",
+        "conv2d_weight": "cpu",
+        "max_pool2d_indices": "cpu",
+        "pool_take": "cpu",
+        "pool_put": "cpu",
+        "avg_pool2d": "cpu",
+        "avg_pool2d_input": "cpu",
+        "normalise": "cpu_norm",
+        "normalise_back": "cpu_norm",
+    },
 }
 
 
+@cache
 def lookup(device: str, name: str) -> Callable[..., Any] | None:
     """The device's kernel of that name, or None where it has none.
 
     The compiler (Numba) is imported when a kernel is first asked for.
     """
-    if name not in NAMES.get(device, ()):
+    module = NAMES.get(device, {}).get(name)
+    if module is None:
         return None
-    kernel: Callable[..., Any] = getattr(importlib.import_module(f"{__name__}.{device}"), name)
+    kernel: Callable[..., Any] = getattr(importlib.import_module(f"{__name__}.{module}"), name)
     return kernel

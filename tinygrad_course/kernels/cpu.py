@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import cpu_conv, cpu_matrix, cpu_pool, plain
+from .arrays import ready as _ready
 from .cpu_jit import launch, threads_for
 from .cpu_plan import Cut, forward, turned
 from .geometry import Pair, Shape, check_places, check_same, conv_shape, divisors, pool_shape
@@ -22,14 +23,6 @@ Ints = tuple[int, ...]
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _LEAST_PRODUCTS = 1 << 20  # a parallel launch costs as much as this many products ...
 _LEAST_PIXELS = 1 << 14  # ... or looking at this many pixels
-
-
-def _ready(x: Array) -> Array:
-    """The array as kernels take it: contiguous, aligned, of NumPy's own type.
-
-    Numba compiles once more for a read-only array; a copy is cheaper.
-    """
-    return x if x.flags.carray and type(x) is np.ndarray else np.array(x, order="C", subok=False)
 
 
 def _suits(*arrays: Array) -> bool:

@@ -15,18 +15,49 @@ Array = Any
 Dims = tuple[int, ...]
 
 
-def moments(x: Array, dims: Dims) -> tuple[Array, Array]:
-    """The mean and the mean squared distance from it, over `dims`, which stay with size 1."""
-    count = math.prod(x.shape[d] for d in dims)
-    mean = np.add.reduce(x, dims, keepdims=True) / np.asarray(count, x.dtype)
-    far = np.subtract(x, mean)
-    np.multiply(far, far, out=far)
-    return mean, np.add.reduce(far, dims, keepdims=True) / np.asarray(count, x.dtype)
+class Moments:
+    """What values are shifted and scaled by: mean, var and rstd = 1 / √(var + eps) over `dims`.
+
+    The forward pass finds them, for the backward pass and for running averages; or they are given
+    and constant. Dimensions that are averaged over have size 1 in them.
+
+    Args:
+        centred: otherwise the mean is taken as 0, and var is the mean square.
+    """
+
+    __slots__ = ("centred", "dims", "eps", "given", "mean", "rstd", "var")
+
+    def __init__(
+        self, dims: Dims, eps: float, centred: bool = True, mean: Array = None, var: Array = None
+    ) -> None:
+        self.dims, self.eps, self.centred = dims, eps, centred
+        self.mean, self.var, self.given = mean, var, mean is not None
+
+    def shape(self, x: Array) -> tuple[int, ...]:
+        """x's shape, with size 1 in the dimensions that are averaged over."""
+        return tuple(1 if d in self.dims else n for d, n in enumerate(x.shape))
+
+    def count(self, x: Array) -> Any:
+        """How many values make a mean."""
+        return np.asarray(math.prod(x.shape[d] for d in self.dims), x.dtype)
+
+    def find(self, x: Array) -> None:
+        if not self.given:
+            count, far = self.count(x), x
+            self.mean = np.zeros(self.shape(x), x.dtype)
+            if self.centred:
+                self.mean = np.add.reduce(x, self.dims, keepdims=True) / count
+                far = np.subtract(x, self.mean)
+            self.var = np.add.reduce(far * far, self.dims, keepdims=True) / count
+        self.rstd = 1 / np.sqrt(self.var + x.dtype.type(self.eps))
 
 
-def normalise(x: Array, w: Array, b: Array, mean: Array, rstd: Array) -> Array:
-    """w (x − mean) · rstd + b; w and b broadcast to x, or are None."""
-    out = np.subtract(x, mean)
+def normalise(x: Array, w: Array, b: Array, *, form: Dims, by: Moments) -> Array:
+    """w (x − mean) · rstd + b; w and b, in the shape `form`, broadcast to x, or are None."""
+    by.find(x)
+    w, b = (None if p is None else p.reshape(form) for p in (w, b))
+    rstd = by.rstd
+    out = np.subtract(x, by.mean) if by.centred or by.given else x.copy()
     if w is not None and _smaller(w, rstd, x):
         rstd, w = rstd * w, None
     np.multiply(out, rstd, out=out)
@@ -36,32 +67,32 @@ def normalise(x: Array, w: Array, b: Array, mean: Array, rstd: Array) -> Array:
 
 
 def normalise_back(
-    g: Array, x: Array, w: Array, dims: Dims, mean: Array, rstd: Array
+    g: Array, out: Array, x: Array, w: Array, b: Array, *, form: Dims, by: Moments
 ) -> tuple[Array, Array, Array]:
-    """The gradient of x, and Σ g x̂ and Σ g in the shape of w, x̂ being (x − mean) · rstd.
+    """The gradients of x, w and b: with h = w g and x̂ = (x − mean) · rstd,
 
-    With h = w g, the gradient of x is rstd (h − mean h − x̂ · mean(h x̂)), means over `dims`.
+    rstd (h − mean h − x̂ · mean(h x̂)), means over the dimensions, Σ g x̂ and Σ g. There is no mean h
+    if the values were not centred, and neither mean if mean and variance were given.
     """
-    count = math.prod(x.shape[d] for d in dims)
-    hat = np.subtract(x, mean)
-    np.multiply(hat, rstd, out=hat)
+    hat = np.subtract(x, by.mean)
+    np.multiply(hat, by.rstd, out=hat)
     product = np.multiply(g, hat)
-    inside = w is not None and not _smaller(w, rstd, x)  # w varies within dims
+    scale: Any = None if w is None else w.reshape(form)
+    inside = scale is not None and not _smaller(scale, by.rstd, x)  # w varies within dims
+    h, size = (np.multiply(g, scale), by.rstd) if inside else (g, by.rstd)
+    if scale is not None and not inside:
+        size = by.rstd * scale
+    dw, db = _summed(product, w, form), _summed(g, b, form)
+    if by.given:
+        return np.multiply(h, size, out=hat), dw, db
     if inside:
-        dw, db = _summed(product, w.shape), _summed(g, w.shape)
-        h, scale = np.multiply(g, w), rstd
-        np.multiply(product, w, out=product)
-    else:
-        h, scale = g, rstd if w is None else rstd * w
-    along = np.add.reduce(product, dims, keepdims=True)
-    level = np.add.reduce(h, dims, keepdims=True)
-    if not inside:
-        form = rstd.shape if w is None else w.shape
-        dw, db = _summed(along, form), _summed(level, form)
-    np.multiply(hat, along / np.asarray(count, x.dtype), out=hat)
+        np.multiply(product, scale, out=product)
+    count = by.count(x)
+    np.multiply(hat, np.add.reduce(product, by.dims, keepdims=True) / count, out=hat)
     np.subtract(h, hat, out=hat)
-    np.subtract(hat, level / np.asarray(count, x.dtype), out=hat)
-    return np.multiply(hat, scale, out=hat), dw, db
+    if by.centred:
+        np.subtract(hat, np.add.reduce(h, by.dims, keepdims=True) / count, out=hat)
+    return np.multiply(hat, size, out=hat), dw, db
 
 
 def _smaller(w: Array, rstd: Array, x: Array) -> bool:
@@ -69,6 +100,9 @@ def _smaller(w: Array, rstd: Array, x: Array) -> bool:
     return all(a == 1 or b == n for a, b, n in zip(w.shape, rstd.shape, x.shape, strict=True))
 
 
-def _summed(x: Array, form: tuple[int, ...]) -> Array:
+def _summed(x: Array, p: Array, form: Dims) -> Array:
+    """x summed to the shape `form`, in the shape of p; None where p is None."""
+    if p is None:
+        return None
     dims = tuple(d for d, n in enumerate(form) if n == 1 and x.shape[d] != 1)
-    return np.add.reduce(x, dims, keepdims=True) if dims else x.copy()
+    return (np.add.reduce(x, dims, keepdims=True) if dims else x.copy()).reshape(p.shape)

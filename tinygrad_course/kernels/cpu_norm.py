@@ -1,0 +1,323 @@
+"""Normalisation's loops for the CPU, in Numba: batch, layer, group, instance and RMS norm.
+
+They differ in what is averaged together and in how many values share a weight. Arrays come as
+contiguous (N, S, D): `S` statistics, each of N runs of D values. A run is made of J stretches of
+D/J values that share a weight, and w, b are (P, J): statistic s takes row s mod P of them::
+
+    batch norm      (N, C, H·W)       w (C, 1)
+    layer norm      (1, rows, D)      w (1, D)       J = D: each value has its own
+    group norm      (1, N·G, D)       w (G, C/G)
+    instance norm   (1, N·C, H·W)     w (C, 1)
+    of vectors      (1, C, N)         batch norm of (N, C), transposed
+
+A statistic's values are read from memory once: what they need next finds them in the cache. Sums
+are made in stretches of 4,096 and these added up in double precision.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from .arrays import ready
+from .cpu_jit import entry, launch, parallel_entry, threads_for, worker
+from .geometry import Shape
+from .moments import Moments
+
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+
+Array = Any
+
+_LEAST = 1 << 15  # values that a parallel launch pays for
+_STRETCH = 4096
+
+
+@worker
+def _part(total, t, threads):
+    """Where thread t's part begins, as a signed number (`prange` counts in unsigned ones)."""
+    return np.int64(total) * np.int64(t) // np.int64(threads)
+
+
+# --- sums -----------------------------------------------------------------------------------------
+
+
+@worker
+def _sum(x):
+    """Σ x."""
+    total = 0.0
+    for start in range(0, x.size, _STRETCH):
+        some, part = x[start : start + _STRETCH], x.dtype.type(0)
+        for i in range(some.size):
+            part += some[i]
+        total += part
+    return total
+
+
+@worker
+def _sum_squares(x, mean):
+    """Σ (x − mean)²."""
+    total = 0.0
+    for start in range(0, x.size, _STRETCH):
+        some, part = x[start : start + _STRETCH], x.dtype.type(0)
+        for i in range(some.size):
+            far = some[i] - mean
+            part += far * far
+        total += part
+    return total
+
+
+@worker
+def _sum_both(g, x, mean):
+    """Σ g and Σ g (x − mean)."""
+    total, product = 0.0, 0.0
+    for start in range(0, x.size, _STRETCH):
+        gs, xs = g[start : start + _STRETCH], x[start : start + _STRETCH]
+        a, b = x.dtype.type(0), x.dtype.type(0)
+        for i in range(xs.size):
+            a += gs[i]
+            b += gs[i] * (xs[i] - mean)
+        total += a
+        product += b
+    return total, product
+
+
+# --- forward --------------------------------------------------------------------------------------
+
+
+@worker
+def _moments(x, s, centred):
+    """The mean of statistic s (0 unless `centred`), and the mean square around it.
+
+    For runs n: Σ x; for runs n: Σ (x − mean)².
+    """
+    count, mean, square = x.shape[0] * x.shape[2], 0.0, 0.0
+    if centred:
+        for n in range(x.shape[0]):
+            mean += _sum(x[n, s])
+        mean /= count
+    for n in range(x.shape[0]):
+        square += _sum_squares(x[n, s], x.dtype.type(mean))
+    return mean, square / count
+
+
+@worker
+def _scale(x, mean, rstd, w, b, out):
+    """out = (x − mean) · rstd · w + b, with one w and one b for each stretch of the run."""
+    size = x.size // w.size
+    for j in range(w.size):
+        xs, outs, a, c = x[j * size : j * size + size], out[j * size :], rstd * w[j], b[j]
+        for i in range(size):
+            outs[i] = (xs[i] - mean) * a + c
+
+
+@worker
+def _scale_each(x, mean, rstd, w, b, out):
+    """`_scale` with a w and a b for each value."""
+    for i in range(x.size):
+        out[i] = (x[i] - mean) * rstd * w[i] + b[i]
+
+
+@worker
+def _normalise(x, w, b, out, stats, eps, given, centred, lo, hi):
+    """For statistics s: their mean and variance, two sums over runs; for runs: scale and shift.
+
+    `stats` has room for mean, variance and 1 / √(variance + eps); two are there if `given`.
+    """
+    rows, each = w.shape[0], 1 < w.shape[1] == x.shape[2]
+    for s in range(lo, hi):
+        if not given:
+            stats[0, s], stats[1, s] = _moments(x, s, centred)
+        stats[2, s] = 1 / math.sqrt(stats[1, s] + eps)
+        mean, rstd, ws, bs = stats[0, s], stats[2, s], w[s % rows], b[s % rows]
+        for n in range(x.shape[0]):
+            if each:
+                _scale_each(x[n, s], mean, rstd, ws, bs, out[n, s])
+            else:
+                _scale(x[n, s], mean, rstd, ws, bs, out[n, s])
+
+
+@entry
+def normalise_serial(x, w, b, out, stats, eps, given, centred, threads):
+    """`_normalise` over all statistics, on one thread."""
+    _normalise(x, w, b, out, stats, eps, given, centred, 0, x.shape[1])
+
+
+@parallel_entry
+def normalise_parallel(x, w, b, out, stats, eps, given, centred, threads):
+    """`_normalise` with a run of statistics to each thread."""
+    for t in prange(threads):
+        lo, hi = _part(x.shape[1], t, threads), _part(x.shape[1], t + 1, threads)
+        _normalise(x, w, b, out, stats, eps, given, centred, lo, hi)
+
+
+# --- backward -------------------------------------------------------------------------------------
+
+
+@worker
+def _weighed(g, x, s, mean, rstd, w, dw, db):
+    """Σ w g and Σ w g (x − mean) over statistic s; dw and db grow by Σ g x̂ and Σ g.
+
+    For stretches j, for runs n: Σ g and Σ g (x − mean).
+    """
+    along, level, size = 0.0, 0.0, x.shape[2] // w.size
+    for j in range(w.size):
+        total, product = 0.0, 0.0
+        for n in range(x.shape[0]):
+            a, b = _sum_both(
+                g[n, s, j * size : j * size + size], x[n, s, j * size : j * size + size], mean
+            )
+            total += a
+            product += b
+        dw[j] += product * rstd
+        db[j] += total
+        level += w[j] * total
+        along += w[j] * product
+    return level, along
+
+
+@worker
+def _weighed_each(g, x, mean, rstd, w, dw, db):
+    """`_weighed` for a run with a weight for each value."""
+    level, along = 0.0, 0.0
+    for start in range(0, x.size, _STRETCH):
+        gs, xs = g[start : start + _STRETCH], x[start : start + _STRETCH]
+        ws, dws, dbs = w[start : start + _STRETCH], dw[start:], db[start:]
+        a, b = x.dtype.type(0), x.dtype.type(0)
+        for i in range(xs.size):
+            far = xs[i] - mean
+            h = ws[i] * gs[i]
+            dws[i] += gs[i] * far * rstd
+            dbs[i] += gs[i]
+            a += h
+            b += h * far
+        level += a
+        along += b
+    return level, along
+
+
+@worker
+def _slope(g, x, mean, rstd, w, along, level, dx):
+    """dx = rstd · w g − (x − mean) · along − level, with one w for each stretch of the run."""
+    size = x.size // w.size
+    for j in range(w.size):
+        gs, xs = g[j * size : j * size + size], x[j * size : j * size + size]
+        into, a = dx[j * size :], rstd * w[j]
+        for i in range(size):
+            into[i] = a * gs[i] - (xs[i] - mean) * along - level
+
+
+@worker
+def _slope_each(g, x, mean, rstd, w, along, level, dx):
+    """`_slope` with a w for each value."""
+    for i in range(x.size):
+        dx[i] = rstd * w[i] * g[i] - (x[i] - mean) * along - level
+
+
+@worker
+def _back(g, x, w, means, rstds, dx, dw, db, given, centred, lo, hi):
+    """For statistics s: the sums of h = w g and h x̂, and dw, db; for runs: the gradient of x,
+    rstd (h − mean h − x̂ · mean(h x̂)).
+
+    Neither mean is there if mean and variance were given, nor mean h unless `centred`.
+    """
+    real, rows, count = x.dtype.type, w.shape[0], x.shape[0] * x.shape[2]
+    each = 1 < w.shape[1] == x.shape[2]
+    for s in range(lo, hi):
+        mean, rstd, ws, level, along = means[s], rstds[s], w[s % rows], 0.0, 0.0
+        for n in range(x.shape[0] if each else 1):
+            if each:
+                a, b = _weighed_each(g[n, s], x[n, s], mean, rstd, ws, dw[s % rows], db[s % rows])
+            else:
+                a, b = _weighed(g, x, s, mean, rstd, ws, dw[s % rows], db[s % rows])
+            level += a
+            along += b
+        level = 0.0 if given or not centred else level * rstd / count
+        along = 0.0 if given else along * rstd * rstd * rstd / count
+        for n in range(x.shape[0]):
+            if each:
+                _slope_each(g[n, s], x[n, s], mean, rstd, ws, real(along), real(level), dx[n, s])
+            else:
+                _slope(g[n, s], x[n, s], mean, rstd, ws, real(along), real(level), dx[n, s])
+
+
+@entry
+def back_serial(g, x, w, means, rstds, dx, dw, db, given, centred):
+    """`_back` over all statistics, on one thread."""
+    _back(g, x, w, means, rstds, dx, dw[0], db[0], given, centred, 0, x.shape[1])
+
+
+@parallel_entry
+def back_parallel(g, x, w, means, rstds, dx, dw, db, given, centred):
+    """`_back` with a run of statistics, and sums dw, db of its own, to each thread."""
+    for t in prange(dw.shape[0]):
+        lo, hi = _part(x.shape[1], t, dw.shape[0]), _part(x.shape[1], t + 1, dw.shape[0])
+        _back(g, x, w, means, rstds, dx, dw[t], db[t], given, centred, lo, hi)
+
+
+# --- the functions of the device ------------------------------------------------------------------
+
+
+def normalise(x: Any, w: Any, b: Any, *, form: Shape, by: Moments) -> Any:
+    """`moments.normalise`, if what is averaged together lies together in memory."""
+    layout = _layout(x, w, b, form, by.dims)
+    if layout is None:
+        return NotImplemented
+    runs, (rows, shared) = layout
+    out, stats = np.empty(x.shape, x.dtype), np.empty((3, runs[1]), x.dtype)
+    if by.given:
+        stats[0], stats[1] = np.ravel(by.mean), np.ravel(by.var)
+    w = np.ones((rows, shared), x.dtype) if w is None else ready(w).reshape(rows, shared)
+    b = np.zeros((rows, shared), x.dtype) if b is None else ready(b).reshape(rows, shared)
+    threads = threads_for(x.size, _LEAST)
+    launch(
+        normalise_serial, normalise_parallel, threads, ready(x).reshape(runs), w, b,
+        out.reshape(runs), stats, float(by.eps), by.given, by.centred, threads,
+    )  # fmt: skip
+    by.mean, by.var, by.rstd = stats.reshape(3, *by.shape(x))
+    return out
+
+
+def normalise_back(g: Any, out: Any, x: Any, w: Any, b: Any, *, form: Shape, by: Moments) -> Any:
+    """`moments.normalise_back`, if what is averaged together lies together in memory."""
+    layout = _layout(x, w, b, form, by.dims)
+    if layout is None:
+        return NotImplemented
+    runs, (rows, shared) = layout
+    threads, dx = threads_for(x.size, _LEAST), np.empty(x.shape, x.dtype)
+    sums = np.zeros((2, threads, rows, shared), x.dtype)
+    scale = np.ones((rows, shared), x.dtype) if w is None else ready(w).reshape(rows, shared)
+    launch(
+        back_serial, back_parallel, threads, ready(g).reshape(runs), ready(x).reshape(runs), scale,
+        ready(by.mean).reshape(-1), ready(by.rstd).reshape(-1), dx.reshape(runs), sums[0], sums[1],
+        by.given, by.centred,
+    )  # fmt: skip
+    dw, db = sums.sum(1) if threads > 1 else sums[:, 0]
+    return dx, *(None if p is None else s.reshape(p.shape) for p, s in ((w, dw), (b, db)))
+
+
+def _layout(x: Any, w: Any, b: Any, form: Shape, dims: Shape) -> Any:
+    """((N, S, D), (P, J)) as the kernels see the arrays; None where they do not fit."""
+    first = x.ndim - len(dims)
+    if dims == tuple(range(first, x.ndim)):
+        apart, together, images = x.shape[:first], x.shape[first:], 1
+        outer, inner = form[:first], form[first:]
+    elif dims == (0, *range(2, x.ndim)) and math.prod(x.shape[2:]) >= 4:
+        apart, together, images = x.shape[1:2], x.shape[2:], x.shape[0]
+        outer, inner = form[1:2], form[2:]
+    else:
+        return None
+    if any(p is not None and p.dtype != x.dtype for p in (w, b)):
+        return None
+    if not (_repeats(outer, apart) and _repeats(inner[::-1], together[::-1])):
+        return None
+    runs = images, math.prod(apart), math.prod(together)
+    return runs, (math.prod(outer), math.prod(inner))
+
+
+def _repeats(form: Shape, shape: Shape) -> bool:
+    """Whether `form` is the shape with ones in the place of its first numbers."""
+    ones = next((i for i, n in enumerate(form) if n != 1), len(form))
+    return form[ones:] == shape[ones:]
