@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_course.errors import DtypeError, ShapeError
+from tinygrad_course.kernels import products
 from tinygrad_course.primitive import Primitive
 
 from .elementwise import where
@@ -19,7 +20,7 @@ from .shape import diagonal_into, owned, permute, reshape_, transpose, unsqueeze
 
 matmul_rows = Primitive(
     "matmul", "x @ y",
-    np.matmul,
+    products.matmul,
     lambda g, out, x, y: matmul_rows(g, _mT(y)),
     lambda g, out, x, y: matmul_rows(_mT(x), g),
     broadcasts=True,
@@ -93,7 +94,7 @@ def _mT(x: Any) -> Any:
 
 
 def _affine(x: Any, w: Any, *b: Any) -> Any:
-    out = np.matmul(x, w.T)
+    out = products.matmul(x, w.T)
     if b:
         out += b[0]
     return out
