@@ -11,8 +11,10 @@ import argparse
 import json
 from pathlib import Path
 
-from . import engine, layers, models, start, window
+from . import engine, layers, models, pools, start, window
 from .harness import HEADER, Result, as_json, families, machine, run
+
+FILES = (engine, layers, models, window, pools)
 
 
 def main() -> None:
@@ -24,7 +26,7 @@ def main() -> None:
     print(", ".join(f"{k} {v}" for k, v in machine().items()), "\n")
     print(HEADER)
     results: list[Result] = []
-    for case in (*engine.cases(), *layers.cases(), *models.cases(), *window.cases()):
+    for case in (case for file in FILES for case in file.cases()):
         if args.only in case.name:
             results.append(run(case))
             print(results[-1].row(), flush=True)
