@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import tinygrad_course as tc
 from tinygrad_course import nn, optim
 from tinygrad_course.errors import DtypeError, GradientError, OptionError, ShapeError
+from tinygrad_course.kernels import update
 from tinygrad_course.optim.flat import BLOCK
 from tinygrad_course.testing import strategies as ts
 
@@ -140,6 +141,23 @@ def test_twenty_steps_are_pytorchs(recipe, dtype, seed, missing):
        st.sampled_from([0.0, 0.3]))  # fmt: skip
 def test_the_kernels_too(recipe, dtype, seed, missing):
     assert race(*recipe, LARGE, dtype, 5, seed, missing) < AGREE[dtype]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("SGD", {}),
+        ("SGD", {"momentum": 0.9, "nesterov": True}),
+        ("AdamW", {}),
+        ("Adam", {"amsgrad": True, "weight_decay": 0.1}),
+        ("RMSprop", {"momentum": 0.5, "centered": True}),
+        ("Adagrad", {}),
+        ("Adadelta", {"maximize": True}),
+    ],
+)
+def test_the_kernels_on_threads(monkeypatch, name, options):
+    monkeypatch.setattr(update, "_LEAST", 1)
+    assert race(name, options, LARGE, "float64", 4, 0, 0.3) < AGREE["float64"]
 
 
 @ts.profile(60)

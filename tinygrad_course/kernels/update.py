@@ -1,8 +1,13 @@
 """Optimisers' steps over flat arrays, everything in one pass.
 
-Each kernel is one loop over the elements of contiguous arrays of one length and dtype. The
-coefficients `c` have that dtype too: a wider number would widen every product in the loop. Adam's
-bias corrections are folded into two of them by the caller, which leaves one division an element.
+Each kernel is one loop over the elements of contiguous arrays of one length and dtype: the values
+`p`, their gradients `g`, and the optimiser's memories, None where its options need none (Numba then
+compiles a loop without it). In every kernel gᵢ is `sign · g + decay · p`.
+
+The coefficients `c` have the arrays' dtype: a wider number would widen every product in the loop.
+Adam's bias corrections are folded into two of them by the caller, which leaves one division an
+element. Threads are given slices: a loop from lo to hi over whole arrays would not become vectors
+in a `prange`, and take four times as long.
 """
 
 from __future__ import annotations
@@ -26,64 +31,154 @@ def _part(total, t, threads):
     return np.int64(total) * np.int64(t) // np.int64(threads)
 
 
+# --- Adam: p ← shrink · p − size · m / (√v + eps), m and v running means of gᵢ and gᵢ² ------------
+
+
 @worker
-def _adam(p, g, m, v, c, lo, hi):
-    keep1, take1, keep2, take2, eps, size = c[0], c[1], c[2], c[3], c[4], c[5]
-    sign, decay, shrink = c[6], c[7], c[8]
-    for i in range(lo, hi):
+def _adam(p, g, m, v, top, c):
+    """With `top`, the largest v so far takes the place of v."""
+    sign, decay, keep1, take1, keep2, take2 = c[0], c[1], c[2], c[3], c[4], c[5]
+    eps, size, shrink = c[6], c[7], c[8]
+    for i in range(p.size):
         gi = sign * g[i] + decay * p[i]
         mi = keep1 * m[i] + take1 * gi
         vi = keep2 * v[i] + take2 * gi * gi
         m[i] = mi
         v[i] = vi
+        if top is not None:
+            vi = top[i] if top[i] >= vi else vi
+            top[i] = vi
         p[i] = shrink * p[i] - size * mi / (math.sqrt(vi) + eps)
 
 
 @entry
-def adam_serial(p, g, m, v, c, threads):
-    """p ← shrink · p − size · m / (√v + eps), m and v the running means of g and g²."""
-    _adam(p, g, m, v, c, 0, p.shape[0])
+def _adam_serial(p, g, m, v, top, c, threads):
+    _adam(p, g, m, v, top, c)
 
 
 @parallel_entry
-def adam_parallel(p, g, m, v, c, threads):
-    """`adam_serial`, each thread on a stretch of its own."""
+def _adam_parallel(p, g, m, v, top, c, threads):
     for t in prange(threads):
-        _adam(p, g, m, v, c, _part(p.shape[0], t, threads), _part(p.shape[0], t + 1, threads))
+        lo, hi = _part(p.size, t, threads), _part(p.size, t + 1, threads)
+        _adam(p[lo:hi], g[lo:hi], m[lo:hi], v[lo:hi], None if top is None else top[lo:hi], c)
+
+
+# --- SGD: b ← keep · b + take · gᵢ, p ← p − of_b · b − of_g · gᵢ ----------------------------------
 
 
 @worker
-def _momentum(p, g, b, c, lo, hi):
-    keep, take, of_b, of_g, sign, decay = c[0], c[1], c[2], c[3], c[4], c[5]
-    for i in range(lo, hi):
+def _sgd(p, g, b, c):
+    sign, decay, keep, take, of_b, of_g = c[0], c[1], c[2], c[3], c[4], c[5]
+    for i in range(p.size):
         gi = sign * g[i] + decay * p[i]
-        bi = keep * b[i] + take * gi
-        b[i] = bi
-        p[i] -= of_b * bi + of_g * gi
+        if b is None:
+            p[i] -= of_g * gi
+        else:
+            bi = keep * b[i] + take * gi
+            b[i] = bi
+            p[i] -= of_b * bi + of_g * gi
 
 
 @entry
-def momentum_serial(p, g, b, c, threads):
-    """b ← keep · b + take · g, then p ← p − of_b · b − of_g · g."""
-    _momentum(p, g, b, c, 0, p.shape[0])
+def _sgd_serial(p, g, b, c, threads):
+    _sgd(p, g, b, c)
 
 
 @parallel_entry
-def momentum_parallel(p, g, b, c, threads):
-    """`momentum_serial`, each thread on a stretch of its own."""
+def _sgd_parallel(p, g, b, c, threads):
     for t in prange(threads):
-        _momentum(p, g, b, c, _part(p.shape[0], t, threads), _part(p.shape[0], t + 1, threads))
+        lo, hi = _part(p.size, t, threads), _part(p.size, t + 1, threads)
+        _sgd(p[lo:hi], g[lo:hi], None if b is None else b[lo:hi], c)
 
 
-def adam(p: Any, g: Any, m: Any, v: Any, coefficients: tuple[float, ...]) -> None:
-    """Adam's step; coefficients (β₁, 1 − β₁, β₂, 1 − β₂, eps, size, sign, decay, shrink)."""
+# --- AdaGrad and RMSprop: v ← keep · v + take · gᵢ², p ← p − size · gᵢ / (√v + eps) ---------------
+
+
+@worker
+def _scaled(p, g, v, m, b, c):
+    """With m, a running mean of gᵢ, √(v − m²) takes the place of √v; b adds steps up."""
+    sign, decay, keep, take, eps, size, momentum = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
+    zero = eps * 0
+    for i in range(p.size):
+        gi = sign * g[i] + decay * p[i]
+        vi = keep * v[i] + take * gi * gi
+        v[i] = vi
+        if m is not None:
+            mi = keep * m[i] + take * gi
+            m[i] = mi
+            vi -= mi * mi
+            vi = zero if vi < 0 else vi  # NaN stays
+        step = gi / (math.sqrt(vi) + eps)
+        if b is not None:
+            step += momentum * b[i]
+            b[i] = step
+        p[i] -= size * step
+
+
+@entry
+def _scaled_serial(p, g, v, m, b, c, threads):
+    _scaled(p, g, v, m, b, c)
+
+
+@parallel_entry
+def _scaled_parallel(p, g, v, m, b, c, threads):
+    for t in prange(threads):
+        lo, hi = _part(p.size, t, threads), _part(p.size, t + 1, threads)
+        means, steps = None if m is None else m[lo:hi], None if b is None else b[lo:hi]
+        _scaled(p[lo:hi], g[lo:hi], v[lo:hi], means, steps, c)
+
+
+# --- Adadelta: p ← p − size · d with d = gᵢ √(w + eps) / √(v + eps), v and w means of gᵢ² and d² --
+
+
+@worker
+def _adadelta(p, g, v, w, c):
+    sign, decay, keep, take, eps, size = c[0], c[1], c[2], c[3], c[4], c[5]
+    for i in range(p.size):
+        gi = sign * g[i] + decay * p[i]
+        vi = keep * v[i] + take * gi * gi
+        d = gi * math.sqrt((w[i] + eps) / (vi + eps))
+        v[i] = vi
+        w[i] = keep * w[i] + take * d * d
+        p[i] -= size * d
+
+
+@entry
+def _adadelta_serial(p, g, v, w, c, threads):
+    _adadelta(p, g, v, w, c)
+
+
+@parallel_entry
+def _adadelta_parallel(p, g, v, w, c, threads):
+    for t in prange(threads):
+        lo, hi = _part(p.size, t, threads), _part(p.size, t + 1, threads)
+        _adadelta(p[lo:hi], g[lo:hi], v[lo:hi], w[lo:hi], c)
+
+
+# --- called from Python ---------------------------------------------------------------------------
+
+
+def adam(p: Any, g: Any, m: Any, v: Any, top: Any, coefficients: tuple[float, ...]) -> None:
+    """Coefficients (sign, decay, β₁, 1 − β₁, β₂, 1 − β₂, eps, size, shrink)."""
+    _launch(_adam_serial, _adam_parallel, (p, g, m, v, top), coefficients)
+
+
+def sgd(p: Any, g: Any, b: Any, coefficients: tuple[float, ...]) -> None:
+    """Coefficients (sign, decay, keep, take, of_b, of_g)."""
+    _launch(_sgd_serial, _sgd_parallel, (p, g, b), coefficients)
+
+
+def scaled(p: Any, g: Any, v: Any, m: Any, b: Any, coefficients: tuple[float, ...]) -> None:
+    """Coefficients (sign, decay, keep, take, eps, size, momentum)."""
+    _launch(_scaled_serial, _scaled_parallel, (p, g, v, m, b), coefficients)
+
+
+def adadelta(p: Any, g: Any, v: Any, w: Any, coefficients: tuple[float, ...]) -> None:
+    """Coefficients (sign, decay, keep, take, eps, size)."""
+    _launch(_adadelta_serial, _adadelta_parallel, (p, g, v, w), coefficients)
+
+
+def _launch(serial: Any, parallel: Any, arrays: tuple[Any, ...], c: tuple[float, ...]) -> None:
+    p = arrays[0]
     threads = threads_for(p.size, _LEAST)
-    c = np.array(coefficients, p.dtype)
-    launch(adam_serial, adam_parallel, threads, p, g, m, v, c, threads)
-
-
-def momentum(p: Any, g: Any, b: Any, coefficients: tuple[float, ...]) -> None:
-    """SGD's step with momentum; coefficients (keep, take, of_b, of_g, sign, decay)."""
-    threads = threads_for(p.size, _LEAST)
-    c = np.array(coefficients, p.dtype)
-    launch(momentum_serial, momentum_parallel, threads, p, g, b, c, threads)
+    launch(serial, parallel, threads, *arrays, np.array(c, p.dtype), threads)

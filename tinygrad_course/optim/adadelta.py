@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_course.errors import OptionError
 
-from .optimizer import Optimizer, penalised
+from .optimizer import Optimizer, penalised, signed
 
 
 class Adadelta(Optimizer):
@@ -72,3 +72,10 @@ class Adadelta(Optimizer):
         other *= 1 - rho
         moved += other
         p -= np.multiply(d, group["lr"], out=other)
+
+    def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> None:
+        from tinygrad_course.kernels import update
+
+        rho, (square, moved) = group["rho"], memory
+        coefficients = (*signed(group), rho, 1 - rho, group["eps"], group["lr"])
+        update.adadelta(p, g, square, moved, coefficients)

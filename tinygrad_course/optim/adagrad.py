@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, penalised
+from .optimizer import Optimizer, penalised, signed
 
 
 class Adagrad(Optimizer):
@@ -61,3 +61,12 @@ class Adagrad(Optimizer):
         np.divide(g, other, out=other)
         other *= group["lr"] / (1 + (step - 1) * group["lr_decay"])
         p -= other
+
+    def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> None:
+        from tinygrad_course.kernels import update
+
+        (total,) = memory
+        if step == 1:
+            total[...] = group["initial_accumulator_value"]
+        size = group["lr"] / (1 + (step - 1) * group["lr_decay"])
+        update.scaled(p, g, total, None, None, (*signed(group), 1, 1, group["eps"], size, 0))

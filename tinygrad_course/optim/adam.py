@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_course.errors import OptionError
 
-from .optimizer import Optimizer
+from .optimizer import Optimizer, signed
 
 
 class Adam(Optimizer):
@@ -90,20 +90,16 @@ class Adam(Optimizer):
         other *= group["lr"] * root / (1 - beta1**step)
         p -= other
 
-    def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> bool:
-        if group["amsgrad"]:
-            return False
+    def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> None:
         from tinygrad_course.kernels import update
 
-        m, v = memory
-        (beta1, beta2), lr, decay = group["betas"], group["lr"], group["weight_decay"]
+        m, v, top = (*memory, None)[:3]
+        (beta1, beta2), (sign, decay) = group["betas"], signed(group)
         root = math.sqrt(1 - beta2**step)
-        eps, size = group["eps"] * root, lr * root / (1 - beta1**step)
-        sign = -1.0 if group["maximize"] else 1.0
-        added, shrink = (0.0, 1 - lr * decay) if self._decoupled else (decay, 1.0)
-        coefficients = (beta1, 1 - beta1, beta2, 1 - beta2, eps, size, sign, added, shrink)
-        update.adam(p, g, m, v, coefficients)
-        return True
+        eps, size = group["eps"] * root, group["lr"] * root / (1 - beta1**step)
+        added, shrink = (0.0, 1 - group["lr"] * decay) if self._decoupled else (decay, 1.0)
+        means = (beta1, 1 - beta1, beta2, 1 - beta2)
+        update.adam(p, g, m, v, top, (sign, added, *means, eps, size, shrink))
 
 
 class AdamW(Adam):

@@ -111,17 +111,19 @@ class Optimizer:
                 self._lay_out_again(i)
             for flat in self._flats[i]:
                 memory = [flat.memory(name) for name in self._used(group)]
+                # many parameters are worth the time that it takes to load the compiler
+                large = flat.data.size > BLOCK and flat.dtype.itemsize > 2
+                run = self._fused if large else self._blockwise
                 for start, end, step, g in flat.runs(count=bool(memory)):
                     parts = [m[start:end] for m in memory]
-                    self._run(flat.data[start:end], g, parts, step, group)
+                    run(flat.data[start:end], g, parts, step, group)
         return loss
 
-    def _run(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> None:
-        """The formula on one stretch: in a kernel, or block by block, so that all of its passes
-        find their numbers in the cache."""
-        suits = p.size > BLOCK and p.itemsize > 2
-        if suits and self._fused(p, g, memory, step, group):
-            return
+    def _blockwise(
+        self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]
+    ) -> None:
+        """The formula on one stretch, block by block, so that all of its passes find their numbers
+        in the cache."""
         scratch = self._scratch.get(p.dtype)
         if scratch is None:
             scratch = self._scratch[p.dtype] = np.empty((2, BLOCK), p.dtype)
@@ -129,9 +131,9 @@ class Optimizer:
             work = scratch[:, : s.stop - s.start]
             self._update(p[s], g[s], [m[s] for m in memory], step, group, work)
 
-    def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> bool:
-        """The same by a compiled kernel; False if there is none for these options."""
-        return False
+    def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> None:
+        """The same by a compiled kernel in one pass, where a class has one."""
+        self._blockwise(p, g, memory, step, group)
 
     def _lay_out_again(self, i: int) -> None:
         """New flat arrays after parameters changed their dtype, with the old memories."""
@@ -229,6 +231,11 @@ def penalised(p: Any, g: Any, group: dict[str, Any], work: Any, other: Any) -> A
         np.multiply(p, group["weight_decay"], out=other)
         g = np.add(g, other, out=work)
     return g
+
+
+def signed(group: dict[str, Any]) -> tuple[float, float]:
+    """What a kernel multiplies the gradient and the values with, to do as `penalised` does."""
+    return -1.0 if group["maximize"] else 1.0, group["weight_decay"]
 
 
 def _checked(params: Iterable[Any]) -> list[Tensor]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_course.errors import OptionError
 
-from .optimizer import Optimizer, penalised
+from .optimizer import Optimizer, penalised, signed
 
 
 class SGD(Optimizer):
@@ -86,18 +86,15 @@ class SGD(Optimizer):
                 g = b
         p -= np.multiply(g, lr, out=other)
 
-    def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> bool:
-        if not memory:
-            return False
+    def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> None:
         from tinygrad_course.kernels import update
 
-        (b,) = memory
-        lr, momentum = group["lr"], group["momentum"]
-        keep, take = _shares(group, step)
-        of_b, of_g = (lr * momentum, lr) if group["nesterov"] else (lr, 0.0)
-        sign = -1.0 if group["maximize"] else 1.0
-        update.momentum(p, g, b, (keep, take, of_b, of_g, sign, group["weight_decay"]))
-        return True
+        lr = group["lr"]
+        of_b, of_g = (lr * group["momentum"], lr) if group["nesterov"] else (lr, 0.0)
+        if not memory:
+            of_b, of_g = 0.0, lr
+        shares = _shares(group, step)
+        update.sgd(p, g, memory[0] if memory else None, (*signed(group), *shares, of_b, of_g))
 
 
 def _shares(group: dict[str, Any], step: int) -> tuple[float, float]:
