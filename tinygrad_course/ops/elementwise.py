@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course.arrays import constant
 from tinygrad_course.errors import DtypeError, OptionError
 from tinygrad_course.graph import Value
+from tinygrad_course.kernels import choice
 from tinygrad_course.primitive import NUMBERS, Primitive, apply
 
 Rule = Callable[..., Any]
@@ -253,7 +255,7 @@ def _sinc_slope(x: Any) -> Any:
 def _relu(x: Any) -> Any:
     if x.dtype.kind == "b":
         raise DtypeError("a truth value has no sign; convert it first: x.float()")
-    return np.maximum(x, 0)
+    return np.maximum(x, constant(0, x.dtype))
 
 
 def _sigmoid(x: Any) -> Any:
@@ -263,7 +265,7 @@ def _sigmoid(x: Any) -> Any:
 
 
 relu = keeping("relu", "max(x, 0)", lambda x: _relu(x), lambda x: x if not x <= 0 else 0.0,
-               lambda g, out, x: where(out <= 0, 0.0, g))
+               lambda g, out, x: where(out != 0, g, 0.0))
 sigmoid = unary("sigmoid", "1 / (1 + e⁻ˣ)", _sigmoid, lambda x: float(_sigmoid(x)),
                 lambda g, out, x: g * out * (1 - out))
 softplus = unary("softplus", "ln(1 + eˣ)", lambda x: np.logaddexp(x, np.zeros_like(x)),
@@ -289,7 +291,7 @@ fmin = binary("fmin", "min(x, y), of a number and NaN the number", np.fmin,
               lambda x, y: x if x <= y or y != y else y,
               lambda g, out, x, y: where(logical_or(x <= y, isnan(y)), g, 0.0),
               lambda g, out, x, y: where(logical_or(x <= y, isnan(y)), 0.0, g))
-where = ternary("where", "x where c, else y", np.where, lambda c, x, y: x if c else y,
+where = ternary("where", "x where c, else y", choice.where, lambda c, x, y: x if c else y,
                 lambda g, out, c, x, y: g * 0.0,
                 lambda g, out, c, x, y: where(c, g, 0.0),
                 lambda g, out, c, x, y: where(c, 0.0, g))
