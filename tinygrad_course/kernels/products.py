@@ -26,6 +26,8 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 def matmul(a: Array, b: Array) -> Array:
     """`np.matmul`; a large product is made in parts, side by side."""
+    if a.ndim == b.ndim == 2 and a.shape[1] == 1:
+        return np.dot(a, b)  # a column times a row: matmul would not ask the BLAS
     if not _is_large(a, b) or not threads.share_products():
         return np.matmul(a, b)
     turned = a.ndim == b.ndim == 2 and len(a) <= _FEW and b.flags.f_contiguous
