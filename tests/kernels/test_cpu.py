@@ -148,6 +148,7 @@ def test_max_pooling(case: Case, dtype: str, count: int) -> None:
     x[rng.random(x.shape) < 0.1] = np.nan
     x[rng.random(x.shape) < 0.3] = -np.inf
     with on(count):
+        same("max_pool2d", x, **case.options)
         indices = same("max_pool2d_indices", x, **case.options)
         same("pool_take", x, indices)
         (g,) = case.arrays(dtype, indices.shape)
@@ -168,6 +169,45 @@ def test_average_pooling(case: Case, dtype: str, count: int) -> None:
         close(dx, expected, rtol=1e-6, atol=1e-6)
     assert out.dtype == dx.dtype == dtype
     np.testing.assert_array_equal(g, case.arrays(dtype, out.shape)[0])
+
+
+WINDOWS = {  # kernel size, stride, padding, image
+    "four": (2, 2, 0, (30, 34)),
+    "four, odd sizes": (2, 2, 0, (31, 37)),
+    "four, one row": (2, 2, 0, (1, 9)),
+    "four, padding": (2, 2, 1, (31, 36)),
+    "overlapping": (3, 2, 0, (55, 55)),
+    "overlapping, padding": (3, 2, 1, (56, 57)),
+    "blocks of rows": (3, 1, 1, (150, 200)),
+    "blocks of one row": (5, 3, 2, (40, 9001)),
+    "the whole image": (20, 1, 0, (20, 20)),
+}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("ceil_mode", [False, True])
+@pytest.mark.parametrize("name", WINDOWS)
+def test_pooling_larger_images(name: str, ceil_mode: bool, count: int) -> None:
+    kernel, stride, padding, image = WINDOWS[name]
+    if image[0] < kernel and not ceil_mode:
+        return
+    pool = {"kernel_size": (kernel,) * 2, "stride": (stride,) * 2, "padding": (padding,) * 2}
+    pool["ceil_mode"] = ceil_mode
+    average = {**pool, "count_include_pad": False, "divisor_override": None}
+    rng = np.random.default_rng(0)
+    whole = rng.integers(-4, 5, (2, 3, *image)).astype("float32") * np.float32(kernel * kernel)
+    x = whole.copy()
+    x[rng.random(x.shape) < 0.02] = np.nan
+    with on(count):
+        same("max_pool2d", x, **pool, dilation=(1, 1))
+        indices = same("max_pool2d_indices", x, **pool, dilation=(1, 1))
+        g = rng.integers(-4, 5, indices.shape).astype("float32")
+        same("pool_put", g, indices, size=image)
+        got = cpu.avg_pool2d(whole, **average)
+        np.testing.assert_allclose(got, plain.avg_pool2d(whole, **average), rtol=1e-6)
+        got = cpu.avg_pool2d_input(g, size=image, **average)
+        expected = plain.avg_pool2d_input(g, size=image, **average)
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 def _layouts(a: Any) -> dict[str, Any]:
@@ -198,6 +238,7 @@ def test_any_layout(layout: str) -> None:
     arrays = [_layouts(rng.integers(-4, 5, s).astype("f4"))[layout] for s in shapes]
     x, w, g, pooled = arrays
     all_three(x, w, g, ONE)
+    same("max_pool2d", x, **POOL, dilation=(1, 1))
     indices = same("max_pool2d_indices", x, **POOL, dilation=(1, 1))
     same("pool_take", x, np.asfortranarray(indices))
     same("pool_put", pooled, np.broadcast_to(indices[:1], indices.shape), size=(6, 6))
@@ -211,6 +252,7 @@ def test_other_dtypes_are_left_to_numpy(dtype: str) -> None:
     shapes = (3, 2, 6, 6), (4, 2, 3, 3), (3, 4, 4, 4), (3, 2, 3, 3)
     x, w, g, pooled = (rng.integers(-4, 5, s).astype(dtype) for s in shapes)
     all_three(x, w, g, ONE)
+    same("max_pool2d", x, **POOL, dilation=(1, 1))
     indices = same("max_pool2d_indices", x, **POOL, dilation=(1, 1))
     same("pool_take", x, indices)
     same("pool_put", pooled, indices, size=(6, 6))
@@ -222,6 +264,7 @@ def test_other_dtypes_are_left_to_numpy(dtype: str) -> None:
 def test_nothing_to_do(images: int, channels: int) -> None:
     x, w = np.ones((images, channels, 6, 6), "f4"), np.ones((4, channels, 3, 3), "f4")
     all_three(x, w, np.ones((images, 4, 4, 4), "f4"), ONE)
+    same("max_pool2d", x, **POOL, dilation=(1, 1))
     indices = same("max_pool2d_indices", x, **POOL, dilation=(1, 1))
     same("pool_take", x, indices)
     same("pool_put", np.ones(indices.shape, "f4"), indices, size=(6, 6))

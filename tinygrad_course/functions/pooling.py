@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad_course.errors import DtypeError, OptionError, ShapeError, explain
 from tinygrad_course.kernels import geometry
 from tinygrad_course.kernels import taps as sampling
+from tinygrad_course.modes import is_grad_enabled
 from tinygrad_course.ops import reduce
 from tinygrad_course.ops.shape import cast, reshape_, squeeze, unsqueeze
 from tinygrad_course.ops.window import (
@@ -21,6 +22,7 @@ from tinygrad_course.ops.window import (
     avg_rows,
     max_indices,
     max_indices_3d,
+    max_rows,
     pool_take,
     resample,
 )
@@ -96,10 +98,12 @@ def _max_pool(
     how["ceil_mode"] = ceil_mode
     if n == 3:
         return _taken(x, max_indices_3d(x, **how), return_indices)
-    if n == 2:
-        return _taken(x, max_indices(x, **how), return_indices)
-    indices = squeeze(max_indices(unsqueeze(x, 2), **_on_row(how)), 2)
-    return _taken(x, indices, return_indices)
+    image, how = (x, how) if n == 2 else (unsqueeze(x, 2), _on_row(how))
+    if return_indices or (x.requires_grad and is_grad_enabled()):  # a backward pass needs them
+        indices = max_indices(image, **how)
+        return _taken(x, indices if n == 2 else squeeze(indices, 2), return_indices)
+    out = max_rows(image, size=tuple(image.shape[2:]), **how)
+    return out if n == 2 else squeeze(out, 2)
 
 
 def _taken(x: Any, indices: Any, return_indices: bool) -> Any:

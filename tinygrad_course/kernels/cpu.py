@@ -34,6 +34,20 @@ def _suits(*arrays: Array) -> bool:
 # --- pooling --------------------------------------------------------------------------------------
 
 
+def max_pool2d(
+    x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+) -> Array:
+    """The largest value of each window: `plain.max_pool2d`."""
+    shape = pool_shape(x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    if not _suits(x):
+        return plain.max_pool2d(
+            x, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation,
+            ceil_mode=ceil_mode,
+        )  # fmt: skip
+    window, none = (*kernel_size, *stride, *padding, *dilation), np.empty(0, x.dtype)
+    return _pool(x, np.empty(shape, x.dtype), window, none, none, False)
+
+
 def max_pool2d_indices(
     x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
 ) -> Array:
@@ -45,10 +59,13 @@ def max_pool2d_indices(
             ceil_mode=ceil_mode,
         )  # fmt: skip
     out = np.empty(shape, np.int64)
-    threads = threads_for(out.size * kernel_size[0] * kernel_size[1], _LEAST_PIXELS)
     window = (*kernel_size, *stride, *padding, *dilation)
-    args = (_planes(_ready(x)), _planes(out), window, np.empty((threads, shape[3]), x.dtype))
-    launch(cpu_pool.largest, cpu_pool.largest_parallel, threads, *args)
+    threads = threads_for(out.size * kernel_size[0] * kernel_size[1], _LEAST_PIXELS)
+    room, (numbers, taps) = _room(x.shape[2:], shape[2:], window)
+    launch(
+        cpu_pool.largest, cpu_pool.largest_parallel, threads, _planes(_ready(x)), _planes(out),
+        window, room, _rows(threads, numbers, x.dtype), _rows(threads, taps, np.int32),
+    )  # fmt: skip
     return out
 
 
@@ -91,9 +108,9 @@ def avg_pool2d(
     windows = (kernel_size, stride, padding, count_include_pad, divisor_override)
     if not _suits(x):
         return plain.avg_pool2d(x, **_averaging(*windows), ceil_mode=ceil_mode)
-    out = np.zeros(shape, x.dtype)
-    _average(_ready(x), out, windows, spread=False)
-    return out
+    counts = _counts(x.dtype, x.shape[2:], shape[2:], *windows)
+    window = (*kernel_size, *stride, *padding, 1, 1)
+    return _pool(x, np.empty(shape, x.dtype), window, *counts, True)
 
 
 def avg_pool2d_input(
@@ -114,8 +131,13 @@ def avg_pool2d_input(
     windows = (kernel_size, stride, padding, count_include_pad, divisor_override)
     if not _suits(g):
         return plain.avg_pool2d_input(g, size=size, **_averaging(*windows), ceil_mode=ceil_mode)
-    dx = np.zeros(shape, g.dtype)
-    _average(dx, np.array(g, order="C", subok=False), windows, spread=True)
+    dx = np.empty(shape, g.dtype)
+    threads = threads_for(dx.size, _LEAST_PIXELS)
+    launch(
+        cpu_pool.spread, cpu_pool.spread_parallel, threads, _planes(_ready(g)), _planes(dx),
+        (*kernel_size, *stride, *padding, 1, 1), *_counts(g.dtype, size, g.shape[2:], *windows),
+        _rows(threads, g.shape[3] + size[1], g.dtype),
+    )  # fmt: skip
     return dx
 
 
@@ -124,19 +146,28 @@ def _averaging(*windows: Any) -> Any:
     return dict(zip(names, windows, strict=True))
 
 
-def _average(images: Array, means: Array, windows: Any, spread: bool) -> None:
-    kernel_size, stride, padding = windows[:3]
-    counts = _counts(images.dtype, images.shape[2:], means.shape[2:], *windows)
-    threads = threads_for(means.size * kernel_size[0] * kernel_size[1], _LEAST_PIXELS)
+_room = lru_cache(maxsize=512)(cpu_pool.room_for)
+
+
+def _pool(x: Array, out: Array, window: Ints, rows: Array, columns: Array, mean: bool) -> Array:
+    threads = threads_for(out.size * window[0] * window[1], _LEAST_PIXELS)
+    room, (numbers, _) = _room(x.shape[2:], out.shape[2:], window)
     launch(
-        cpu_pool.average, cpu_pool.average_parallel, threads, _planes(images), _planes(means),
-        (*kernel_size, *stride, *padding, 1, 1), *counts, spread, threads,
+        cpu_pool.pool, cpu_pool.pool_parallel, threads, _planes(_ready(x)), _planes(out), window,
+        room, rows, columns, mean, _rows(threads, numbers, x.dtype),
     )  # fmt: skip
+    return out
+
+
+def _rows(threads: int, size: int, dtype: Any) -> Array:
+    """Room for each thread, at a distance: a cache line that two write to wanders to and fro."""
+    return np.empty((threads, size + 32), dtype)
 
 
 @lru_cache(maxsize=512)
-def _counts(dtype: Any, *windows: Any) -> list[Array]:
-    return [np.array(axis, dtype) for axis in divisors(*windows)]
+def _counts(dtype: Any, *windows: Any) -> tuple[Array, Array]:
+    rows, columns = (np.array(axis, dtype) for axis in divisors(*windows))
+    return rows, columns
 
 
 def _planes(x: Array) -> Array:

@@ -1,10 +1,17 @@
 """Pooling's loops for the CPU, in Numba.
 
-Images come as contiguous planes (N·C, H, W) and go as planes; a thread gets a run of planes. For a
-row of windows the loops run along the image: the outermost over the windows' taps, the innermost
-over the windows, which are many and whose results stand side by side.
+Images come as contiguous planes (N·C, H, W) and go as planes; a thread gets a run of planes.
 
-`window` = (kh, kw, stride, stride, padding, padding, dilation, dilation), rows before columns.
+**The layout.** As for convolution, a plane is first laid out with its padding, and with stride s
+dealt out to s·s *phases*: in each of them a step of the stride is a step to the neighbour. Windows
+are numbered by the phases' *pitch* as well, `p = row·pitch + column`. Then a tap (i, j) of the
+window is nothing but an offset, window p sees `phase[offset + p]`, and all windows of a block see
+one run of neighbours. Large images are laid out in blocks of rows.
+
+**Windows of 2 by 2**, side by side, are read where they stand.
+
+`window` = (kh, kw, stride, stride, padding, padding, dilation, dilation), rows before columns;
+`room` = (rows of windows in a block, rows in a phase, pitch).
 """
 
 from __future__ import annotations
@@ -19,6 +26,26 @@ from .cpu_jit import entry, parallel_entry, worker
 Array = Any
 Ints = tuple[int, ...]
 
+_BLOCK = 1 << 13  # numbers in a block: a few of them stay in the first-level cache
+_SLACK = 16  # numbers that the last tap's run, rounded up to whole vectors, may reach too far
+
+
+def room_for(size: Ints, out: Ints, window: Ints) -> tuple[Ints, Ints]:
+    """How large blocks are, (rows of windows, rows in a phase, pitch), and the numbers and the taps
+    that a thread needs room for. No blocks: windows of 2 by 2 are read where they stand."""
+    (height, width) = size
+    if window == (2, 2, 2, 2, 0, 0, 1, 1) and 2 * out[0] <= height and 2 * out[1] <= width:
+        return (0, 0, 0), (1, out[1])
+    kh, kw, sh, sw, _, pw, dh, dw = window
+    reach = max(width + pw, (out[1] - 1) * sw + (kw - 1) * dw + 1)
+    pitch, more = -(-reach // sw), (kh - 1) * dh // sh
+    block = max(1, min(out[0], _BLOCK // (pitch * sh * sw) - more))
+    run = block * pitch + _SLACK
+    return (block, block + more, pitch), (sh * sw * (block + more) * pitch + _SLACK + run, run)
+
+
+# --- laying out -----------------------------------------------------------------------------------
+
 
 @worker
 def _part(total: int, t: int, threads: int) -> Any:
@@ -27,85 +54,166 @@ def _part(total: int, t: int, threads: int) -> Any:
 
 
 @worker
-def _inside(
-    place: int, stride: int, padding: int, reach: int, dilation: int, size: int
-) -> tuple[int, int]:
-    """The rows of a window that lie inside the image: the first, and one past the last."""
-    start = place * stride - padding
-    return start if start >= 0 else start % dilation, min(start + reach, size)
+def _fill(line: Array, value: Any) -> None:
+    for t in range(line.size):
+        line[t] = value
 
 
 @worker
-def _span(first: int, step: int, size: int, count: int) -> tuple[int, int]:
-    """The t in range(count) for which 0 ≤ first + t·step < size, as (start, stop)."""
-    start = 0 if first >= 0 else min(count, (step - 1 - first) // step)
-    return start, max(start, min(count, (size - first + step - 1) // step))
-
-
-# --- the largest ----------------------------------------------------------------------------------
+def _copy(line: Array, source: Array, step: int) -> None:
+    """line[t] = source[t·step]."""
+    if step == 1:
+        for t in range(line.size):
+            line[t] = source[t]
+    elif step == 2:
+        for t in range(line.size):
+            line[t] = source[2 * t]
+    else:
+        for t in range(line.size):
+            line[t] = source[step * t]
 
 
 @worker
-def _largest(x: Array, out: Array, window: Ints, lo: int, hi: int, best: Array) -> None:
-    """For planes, for rows r of windows: for rows h inside them, for columns j of the window, for
-    windows c: if the value at (h, w = c·stride + j − padding) is larger than the one kept so far,
-    or is NaN, keep it in `best` and its place h·W + w in `out`.
+def _lay_out(
+    image: Array, top: int, phases: Array, room: Ints, sh: int, sw: int, pw: int, nothing: Any
+) -> None:
+    """For phases (a, b), for their rows r, for t: phase[r, t] = image[top + r·sh + a, t·sw + b −
+    padding], or `nothing` outside of the image."""
+    (height, width), (_, rows, pitch) = image.shape, room
+    flat = image.reshape(height * width)
+    for b in range(sw):
+        w = (b - pw) % sw
+        at, count = (w + pw) // sw, max(0, (width - w + sw - 1) // sw)
+        for a in range(sh):
+            for r in range(rows):
+                start, h = ((a * sw + b) * rows + r) * pitch, top + r * sh + a
+                line = phases[start : start + pitch]
+                if 0 <= h < height:
+                    _copy(line[at : at + count], flat[h * width + w :], sw)
+                    for t in range(at):
+                        line[t] = nothing
+                    for t in range(at + count, pitch):
+                        line[t] = nothing
+                else:
+                    _fill(line, nothing)
 
-    `best` has room for a row of values.
+
+@worker
+def _offset(i: int, j: int, window: Ints, room: Ints) -> int:
+    """Where tap (i, j) begins in the phases."""
+    _, _, sh, sw, _, _, dh, dw = window
+    (down, a), (right, b) = divmod(i * dh, sh), divmod(j * dw, sw)
+    return ((a * sw + b) * room[1] + down) * room[2] + right
+
+
+# --- where the largest is -------------------------------------------------------------------------
+
+
+@worker
+def _largest(
+    x: Array, out: Array, window: Ints, room: Ints, lo: int, hi: int, scratch: Array, taps: Array
+) -> None:
+    """For planes, for blocks of rows of windows: lay the rows out; for taps (i, j), for windows p:
+    if the tap's value is larger than the best so far, or is NaN, keep it and the tap's number; then
+    out[r, c] = where that tap stands in the image, h·W + w.
+
+    The start is the first tap inside of the image: all of a window may be minus infinity.
     """
     kh, kw, sh, sw, ph, pw, dh, dw = window
-    _, height, width = x.shape
+    block, _, pitch = room
+    width, (down, across) = x.shape[2], out.shape[1:]
+    run = taps.size
+    phases, best = scratch[: scratch.size - run], scratch[scratch.size - run :]
     for n in range(lo, hi):
-        image = x[n]
-        for r in range(out.shape[1]):
-            top, bottom = _inside(r, sh, ph, (kh - 1) * dh + 1, dh, height)
-            place = out[n, r]
-            for c in range(place.size):
-                left = c * sw - pw
-                best[c], place[c] = -np.inf, top * width + (left if left >= 0 else left % dw)
-            for h in range(top, bottom, dh):
-                for j in range(0, kw * dw, dw):
-                    start, stop = _span(j - pw, sw, width, place.size)
-                    w = start * sw + j - pw
-                    source, first = image[h, w:], h * width + w
-                    _keep(best[start:stop], place[start:stop], source, first, sw)
+        for first in range(0, down, block):
+            some, top = min(block, down - first), first * sh - ph
+            _lay_out(x[n], top, phases, room, sh, sw, pw, x.dtype.type(-np.inf))
+            length = (some * pitch + 15) // 16 * 16
+            _fill(best[:length], -np.inf)
+            _fill(taps[:length], 0)
+            for r in range(some if ph + pw else 0):
+                above = (max(0, -(top + r * sh)) + dh - 1) // dh * kw
+                for c in range(across):
+                    taps[r * pitch + c] = above + (max(0, pw - c * sw) + dw - 1) // dw
+            for i in range(kh):
+                for j in range(kw):
+                    seen = phases[_offset(i, j, window, room) :]
+                    _keep(best[:length], taps[:length], seen, i * kw + j)
+            for r in range(some):
+                place, tap = out[n, first + r], taps[r * pitch : (r + 1) * pitch]
+                origin = (top + r * sh) * width - pw
+                _places(place, tap, origin, kw, dh * width, dw, sw)
 
 
 @worker
-def _keep(best: Array, place: Array, source: Array, first: int, step: int) -> None:
-    """Where source[t·step] is larger than best[t] or NaN: keep it, and its place first + t·step."""
-    if step == 1:
-        for t in range(best.size):
-            value = source[t]
-            wins = (value > best[t]) | (value != value)
-            best[t] = value if wins else best[t]
-            place[t] = first + t if wins else place[t]
-    elif step == 2:
-        for t in range(best.size):
-            value = source[2 * t]
-            wins = (value > best[t]) | (value != value)
-            best[t] = value if wins else best[t]
-            place[t] = first + 2 * t if wins else place[t]
-    else:
-        for t in range(best.size):
-            value = source[step * t]
-            wins = (value > best[t]) | (value != value)
-            best[t] = value if wins else best[t]
-            place[t] = first + step * t if wins else place[t]
+def _keep(best: Array, taps: Array, seen: Array, this: int) -> None:
+    """Where a value is larger than the best or NaN: keep it, and this tap's number."""
+    number = taps.dtype.type(this)
+    for p in range(best.size):
+        value, old, tap = seen[p], best[p], taps[p]
+        wins = (value > old) | (value != value)
+        best[p] = value if wins else old
+        taps[p] = number if wins else tap
+
+
+@worker
+def _places(
+    place: Array, tap: Array, origin: int, kw: int, down: int, right: int, step: int
+) -> None:
+    """place[c] = origin + i·down + j·right + c·step for tap number i·kw + j.
+
+    A division by multiplication: the numbers are small.
+    """
+    inverse = (65535 + kw) // kw
+    for c in range(place.size):
+        number = np.int64(tap[c])
+        i = (number * inverse) >> 16
+        place[c] = origin + c * step + i * down + (number - i * kw) * right
+
+
+@worker
+def _largest_of_four(x: Array, out: Array, lo: int, hi: int, taps: Array) -> None:
+    """`_largest` for windows of 2 by 2 side by side."""
+    width = x.shape[2]
+    for n in range(lo, hi):
+        for r in range(out.shape[1]):
+            _larger_of_four(x[n, 2 * r], x[n, 2 * r + 1], taps[: out.shape[2]])
+            _places(out[n, r], taps, 2 * r * width, 2, width, 1, 2)
+
+
+@worker
+def _larger_of_four(up: Array, low: Array, taps: Array) -> None:
+    for c in range(taps.size):
+        best, b, d, e = up[2 * c], up[2 * c + 1], low[2 * c], low[2 * c + 1]
+        tap = np.int32(0)
+        wins = (b > best) | (b != b)
+        best, tap = b if wins else best, np.int32(1) if wins else tap
+        wins = (d > best) | (d != d)
+        best, tap = d if wins else best, np.int32(2) if wins else tap
+        wins = (e > best) | (e != e)
+        taps[c] = np.int32(3) if wins else tap
 
 
 @entry
-def largest(x: Array, out: Array, window: Ints, scratch: Array) -> None:
+def largest(x: Array, out: Array, window: Ints, room: Ints, scratch: Array, taps: Array) -> None:
     """`_largest` over all planes, on one thread."""
-    _largest(x, out, window, 0, x.shape[0], scratch[0])
+    if room[0] == 0:
+        _largest_of_four(x, out, 0, x.shape[0], taps[0])
+    else:
+        _largest(x, out, window, room, 0, x.shape[0], scratch[0], taps[0])
 
 
 @parallel_entry
-def largest_parallel(x: Array, out: Array, window: Ints, scratch: Array) -> None:
+def largest_parallel(
+    x: Array, out: Array, window: Ints, room: Ints, scratch: Array, taps: Array
+) -> None:
     """`_largest` with a run of planes to each thread."""
     for t in prange(scratch.shape[0]):
         lo, hi = _part(x.shape[0], t, scratch.shape[0])
-        _largest(x, out, window, lo, hi, scratch[t])
+        if room[0] == 0:
+            _largest_of_four(x, out, lo, hi, taps[t])
+        else:
+            _largest(x, out, window, room, lo, hi, scratch[t], taps[t])
 
 
 # --- values at indices ----------------------------------------------------------------------------
@@ -148,83 +256,185 @@ def move_parallel(source: Array, indices: Array, out: Array, put: bool, threads:
     return outside
 
 
-# --- the mean -------------------------------------------------------------------------------------
+# --- the mean, and the largest itself -------------------------------------------------------------
 
 
 @worker
-def _average(
-    images: Array, means: Array, window: Ints, rows: Array, columns: Array, spread: bool, lo: int,
-    hi: int,
+def _pool(
+    x: Array, out: Array, window: Ints, room: Ints, rows: Array, columns: Array, mean: bool, lo:
+    int, hi: int, scratch: Array,
 ) -> None:  # fmt: skip
-    """For planes, for rows r of windows: for rows h inside them, for columns j of the window, for
-    windows c: means[r, c] += images[h, c·stride + j − padding]; in the end divided by
-    rows[r]·columns[c]. Or, to spread, in the other direction: images += means, divided at first.
-
-    What is added to comes as zeros; when spreading, `means` is written to as well.
-    """
+    """For planes, for blocks of rows of windows: lay the rows out; for taps, for windows p: join
+    what the tap sees to what was seen so far. A mean is divided by rows[r] · columns[c]."""
     kh, kw, sh, sw, ph, pw, _, _ = window
-    _, height, width = images.shape
+    block, _, pitch = room
+    down, across = out.shape[1:]
+    run = scratch.size - block * pitch - _SLACK
+    phases, seen, none = scratch[:run], scratch[run:], x.dtype.type(0 if mean else -np.inf)
     for n in range(lo, hi):
-        for r in range(means.shape[1]):
-            line = means[n, r]
-            top, bottom = _inside(r, sh, ph, kh, 1, height)
-            if spread:
-                _divide(line, rows[r], columns)
-            for h in range(top, bottom):
+        for first in range(0, down, block):
+            some = min(block, down - first)
+            _lay_out(x[n], first * sh - ph, phases, room, sh, sw, pw, none)
+            length = (some * pitch + 15) // 16 * 16
+            _fill(seen[:length], none)
+            for i in range(kh):
                 for j in range(kw):
-                    start, stop = _span(j - pw, sw, width, line.size)
-                    image = images[n, h, start * sw + j - pw :]
-                    if spread:
-                        _add_to(image, line[start:stop], sw)
-                    else:
-                        _add_from(line[start:stop], image, sw)
-            if not spread:
-                _divide(line, rows[r], columns)
+                    _join(seen[:length], phases[_offset(i, j, window, room) :], mean)
+            for r in range(some):
+                into, line = out[n, first + r], seen[r * pitch : r * pitch + across]
+                if mean:
+                    _divide(into, line, rows[first + r], columns)
+                else:
+                    _copy(into, line, 1)
 
 
 @worker
-def _divide(line: Array, row: int, columns: Array) -> None:
-    for c in range(line.size):
-        line[c] /= row * columns[c]
-
-
-@worker
-def _add_from(line: Array, image: Array, step: int) -> None:
-    """line[t] += image[t·step]."""
-    if step == 2:
-        for t in range(line.size):
-            line[t] += image[2 * t]
+def _join(y: Array, x: Array, adding: bool) -> None:
+    """y + x, or the larger of both, and NaN if one of them is."""
+    if adding:
+        for p in range(y.size):
+            y[p] += x[p]
     else:
-        for t in range(line.size):
-            line[t] += image[step * t]
+        for p in range(y.size):
+            y[p] = y[p] if (y[p] >= x[p]) | (y[p] != y[p]) else x[p]
 
 
 @worker
-def _add_to(image: Array, line: Array, step: int) -> None:
-    """image[t·step] += line[t]."""
-    if step == 2:
-        for t in range(line.size):
-            image[2 * t] += line[t]
-    else:
-        for t in range(line.size):
-            image[step * t] += line[t]
+def _divide(into: Array, line: Array, row: Any, columns: Array) -> None:
+    for c in range(into.size):
+        into[c] = line[c] / (row * columns[c])
+
+
+@worker
+def _pool_of_four(
+    x: Array, out: Array, rows: Array, columns: Array, mean: bool, lo: int, hi: int
+) -> None:
+    """`_pool` for windows of 2 by 2 side by side."""
+    for n in range(lo, hi):
+        for r in range(out.shape[1]):
+            if mean:
+                _mean_of_four(out[n, r], x[n, 2 * r], x[n, 2 * r + 1], rows[r], columns)
+            else:
+                _most_of_four(out[n, r], x[n, 2 * r], x[n, 2 * r + 1])
+
+
+@worker
+def _mean_of_four(into: Array, up: Array, low: Array, row: Any, columns: Array) -> None:
+    for c in range(into.size):
+        total = (up[2 * c] + up[2 * c + 1]) + (low[2 * c] + low[2 * c + 1])
+        into[c] = total / (row * columns[c])
+
+
+@worker
+def _most_of_four(into: Array, up: Array, low: Array) -> None:
+    for c in range(into.size):
+        a, b, d, e = up[2 * c], up[2 * c + 1], low[2 * c], low[2 * c + 1]
+        a = a if (a >= b) | (a != a) else b
+        d = d if (d >= e) | (d != d) else e
+        into[c] = a if (a >= d) | (a != a) else d
 
 
 @entry
-def average(
-    images: Array, means: Array, window: Ints, rows: Array, columns: Array, spread: bool, threads:
-    int,
+def pool(
+    x: Array, out: Array, window: Ints, room: Ints, rows: Array, columns: Array, mean: bool,
+    scratch: Array,
 ) -> None:  # fmt: skip
-    """`_average` over all planes, on one thread."""
-    _average(images, means, window, rows, columns, spread, 0, images.shape[0])
+    """`_pool` over all planes, on one thread."""
+    if room[0] == 0:
+        _pool_of_four(x, out, rows, columns, mean, 0, x.shape[0])
+    else:
+        _pool(x, out, window, room, rows, columns, mean, 0, x.shape[0], scratch[0])
 
 
 @parallel_entry
-def average_parallel(
-    images: Array, means: Array, window: Ints, rows: Array, columns: Array, spread: bool, threads:
-    int,
+def pool_parallel(
+    x: Array, out: Array, window: Ints, room: Ints, rows: Array, columns: Array, mean: bool,
+    scratch: Array,
 ) -> None:  # fmt: skip
-    """`_average` with a run of planes to each thread."""
-    for t in prange(threads):
-        lo, hi = _part(images.shape[0], t, threads)
-        _average(images, means, window, rows, columns, spread, lo, hi)
+    """`_pool` with a run of planes to each thread."""
+    for t in prange(scratch.shape[0]):
+        lo, hi = _part(x.shape[0], t, scratch.shape[0])
+        if room[0] == 0:
+            _pool_of_four(x, out, rows, columns, mean, lo, hi)
+        else:
+            _pool(x, out, window, room, rows, columns, mean, lo, hi, scratch[t])
+
+
+# --- the mean's gradient --------------------------------------------------------------------------
+
+
+@worker
+def _spread(
+    g: Array, dx: Array, window: Ints, rows: Array, columns: Array, lo: int, hi: int, scratch: Array
+) -> None:
+    """For planes, for rows r of windows: spread the row's gradients, divided by rows[r]·columns[c],
+    over the windows' columns; for the image's rows h inside: write them, or add them where an
+    earlier row of windows was. Rows of the image between the windows become 0.
+    """
+    kh, kw, sh, sw, ph, pw, _, _ = window
+    (_, height, width), across = dx.shape, g.shape[2]
+    if window == (2, 2, 2, 2, 0, 0, 1, 1) and width == 2 * across and height == 2 * g.shape[1]:
+        for n in range(lo, hi):
+            for r in range(g.shape[1]):
+                _spread_to_four(dx[n, 2 * r], dx[n, 2 * r + 1], g[n, r], rows[r], columns)
+        return
+    share, line = scratch[:across], scratch[across : across + width]
+    for n in range(lo, hi):
+        done = 0  # rows of the image that have been written
+        for r in range(g.shape[1]):
+            _divide(share, g[n, r], rows[r], columns)
+            _widen(line, share, kw, sw, pw)
+            top, bottom = max(0, r * sh - ph), min(r * sh - ph + kh, height)
+            for h in range(done, top):
+                _fill(dx[n, h], 0)
+            for h in range(top, min(done, bottom)):
+                _join(dx[n, h], line, True)
+            for h in range(max(done, top), bottom):
+                _copy(dx[n, h], line, 1)
+            done = max(done, bottom)
+        for h in range(done, height):
+            _fill(dx[n, h], 0)
+
+
+@worker
+def _widen(line: Array, share: Array, kw: int, sw: int, pw: int) -> None:
+    """line[c·stride + j − padding] += share[c] for the window's columns j, from 0."""
+    _fill(line, 0)
+    for j in range(kw):
+        start, stop = _span(j - pw, sw, line.size, share.size)
+        into = line[start * sw + j - pw :]
+        for c in range(stop - start):
+            into[c * sw] += share[start + c]
+
+
+@worker
+def _span(first: int, step: int, size: int, count: int) -> tuple[int, int]:
+    """The t in range(count) for which 0 ≤ first + t·step < size, as (start, stop)."""
+    start = 0 if first >= 0 else min(count, (step - 1 - first) // step)
+    return start, max(start, min(count, (size - first + step - 1) // step))
+
+
+@worker
+def _spread_to_four(up: Array, low: Array, g: Array, row: Any, columns: Array) -> None:
+    for c in range(g.size):
+        share = g[c] / (row * columns[c])
+        up[2 * c] = share
+        up[2 * c + 1] = share
+        low[2 * c] = share
+        low[2 * c + 1] = share
+
+
+@entry
+def spread(g: Array, dx: Array, window: Ints, rows: Array, columns: Array, scratch: Array) -> None:
+    """`_spread` over all planes, on one thread."""
+    _spread(g, dx, window, rows, columns, 0, g.shape[0], scratch[0])
+
+
+@parallel_entry
+def spread_parallel(
+    g: Array, dx: Array, window: Ints, rows: Array, columns: Array, scratch: Array
+) -> None:
+    """`_spread` with a run of planes to each thread."""
+    for t in prange(scratch.shape[0]):
+        lo, hi = _part(g.shape[0], t, scratch.shape[0])
+        _spread(g, dx, window, rows, columns, lo, hi, scratch[t])

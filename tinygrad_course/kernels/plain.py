@@ -92,6 +92,11 @@ def conv2d_weight(
     return np.reshape(dw, shape).astype(x.dtype)
 
 
+def max_pool2d(x: Array, **window: Any) -> Array:
+    """The largest value of each window, NaN if there is one; arguments as `max_pool2d_indices`."""
+    return pool_take(x, max_pool2d_indices(x, **window))
+
+
 def max_pool2d_indices(
     x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
 ) -> Array:

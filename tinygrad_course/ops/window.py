@@ -49,6 +49,11 @@ conv2d_weight = Primitive(
     lambda g, out, x, y, **sizes: conv2d_rows(x, g, **sizes),
 )
 
+max_rows = Primitive(
+    "max_pool2d", "the largest value of each window",
+    lambda x, *, size, **how: _kernel("max_pool2d")(x, **how),
+    lambda g, out, x, *, size, **how: pool_put(g, max_indices(x, **how), size=size),
+)
 max_indices = Primitive(
     "max_pool2d_indices", "where the largest value of each window is",
     _kernel("max_pool2d_indices"),
