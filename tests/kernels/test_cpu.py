@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.kernels.reference import Case, avg_pools, convolutions, max_pools
 from tinygrad_course.errors import OptionError, ShapeError
-from tinygrad_course.kernels import cpu, cpu_jit, cpu_matrix, plain
+from tinygrad_course.kernels import cpu, cpu_jit, cpu_many, cpu_matrix, geometry, plain
 
 some = settings(deadline=None, max_examples=40)
 threads = st.sampled_from([1, 2])
@@ -93,6 +93,49 @@ def test_convolution_of_larger_images(name: str, count: int) -> None:
     x, w = case.arrays("float32", x_shape, w_shape)
     with on(count):
         all_three(x, w, gradient(case, "float32"), case.options)
+
+
+MANY = {
+    "whole blocks": ((32, 6, 14, 14), (16, 6, 5, 5), {}),
+    "a last block that is not full": ((67, 6, 9, 11), (12, 6, 3, 2), {"padding": (1, 1)}),
+    "rows and columns far apart": ((64, 9, 8, 30), (8, 9, 2, 3), {"dilation": (3, 2)}),
+    "unlike paddings": ((64, 8, 6, 5), (11, 8, 3, 5), {"padding": (0, 4)}),
+}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", MANY)
+def test_convolution_of_many_small_images(name: str, dtype: str, count: int) -> None:
+    x_shape, w_shape, options = MANY[name]
+    case = Case(x_shape, w_shape, {**ONE, **options}, 0)
+    x, w = case.arrays(dtype, x_shape, w_shape)
+    g = gradient(case, dtype)
+    how = case.options.values()
+    assert cpu_many.pays(x.shape, w.shape, g.shape, *how, count, np.dtype(dtype))
+    with on(count):
+        all_three(x, w, g, case.options)
+        for odd in (np.nan, np.inf):
+            for array in (x, w, g):
+                array[1, 2, 1, 1] = odd
+                all_three(x, w, g, case.options)
+                array[1, 2, 1, 1] = 1
+
+
+def test_many_small_images_are_not_few_or_large_ones() -> None:
+    def pays(x: Any, w: Any, stride: int = 1, padding: int = 0, threads: int = 2) -> bool:
+        how = {**ONE, "stride": (stride,) * 2, "padding": (padding,) * 2}
+        shape = geometry.conv_shape(x, w, *how.values())
+        return cpu_many.pays(x, w, shape, *how.values(), threads, np.dtype("float32"))
+
+    assert pays((128, 6, 14, 14), (16, 6, 5, 5))
+    assert not pays((1, 6, 14, 14), (16, 6, 5, 5))
+    assert not pays((128, 6, 14, 14), (16, 6, 5, 5), threads=64)  # some would have nothing to do
+    assert not pays((128, 6, 14, 14), (16, 6, 5, 5), stride=2)
+    assert not pays((128, 6, 14, 14), (16, 6, 5, 5), padding=5)  # more than a window reaches over
+    assert not pays((128, 1, 28, 28), (6, 1, 5, 5), padding=2)
+    assert not pays((128, 6, 140, 140), (16, 6, 5, 5))
+    assert not pays((128, 64, 14, 14), (64, 64, 3, 3))
 
 
 def test_small_images_with_many_channels_are_a_matrix_product() -> None:

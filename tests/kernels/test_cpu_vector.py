@@ -22,6 +22,7 @@ WIDTHS = {
 
 block = cpu_vector.products(cpu_vector.ROWS, cpu_vector.VECTORS)
 small = cpu_vector.products(1, 1)
+dots = cpu_vector.dots(cpu_vector.ROWS, cpu_vector.VECTORS)
 
 
 @entry
@@ -32,6 +33,11 @@ def _blocks(c, m, a, across, along, b, places, lo, hi):
 @entry
 def _small(c, m, a, across, along, b, places, lo, hi):
     small(c, m, a, across, along, b, places, lo, hi)
+
+
+@entry
+def _dots(c, m, t, a, across, along, b, places, steps, lo, hi):
+    dots(c, m, t, a, across, along, b, places, steps, lo, hi)
 
 
 @entry
@@ -52,6 +58,23 @@ def test_sums_of_products(run, shape, dtype) -> None:
         for i in range(2, rows + 2):
             expected[i, :width] += a[across[i] + along[k]] * b[places[k] :][:width]
     run(c, 2, a, across, along, b, places, 3, 8)
+    np.testing.assert_array_equal(c, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_of_products_lane_by_lane(dtype) -> None:
+    rows, vectors, lanes = cpu_vector.ROWS, cpu_vector.VECTORS, cpu_vector.lanes(dtype)
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(-4, 5, 1100).astype(dtype) for _ in range(2))
+    across, along, places, steps = (rng.integers(0, 500, n) for n in (rows + 2, 9, vectors + 1, 9))
+    c = rng.integers(-4, 5, (rows + 4, (vectors + 2) * lanes)).astype(dtype)
+    expected = c.copy()
+    for i in range(2, rows + 2):
+        for j in range(1, vectors + 1):
+            for k in range(3, 8):
+                x, y = a[across[i] + along[k] :], b[places[j] + steps[k] :]
+                expected[i, j * lanes : (j + 1) * lanes] += x[:lanes] * y[:lanes]
+    _dots(c, 2, 1, a, across, along, b, places, steps, 3, 8)
     np.testing.assert_array_equal(c, expected)
 
 

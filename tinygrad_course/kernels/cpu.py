@@ -6,15 +6,16 @@ have any layout; none is written to.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from . import cpu_conv, cpu_matrix, cpu_pool, plain
+from . import cpu_conv, cpu_many, cpu_matrix, cpu_pool, plain
 from .arrays import ready as _ready
 from .cpu_jit import launch, threads_for
-from .cpu_plan import Cut, forward, turned
+from .cpu_plan import Cut, forward, scratch, turned
 from .geometry import Pair, Shape, check_places, check_same, conv_shape, divisors, pool_shape
 
 Array = Any
@@ -197,8 +198,11 @@ def conv2d(
     shape = conv_shape(x.shape, w.shape, stride, padding, dilation, groups)
     if cpu_matrix.pays(shape, w.shape, groups):
         return cpu_matrix.conv2d(x, w, shape, stride, padding, dilation)
+    threads = threads_for(math.prod(shape) * w[0].size, _LEAST_PRODUCTS)
+    sizes = (x.shape, w.shape, shape, stride, padding, dilation, groups)
+    if cpu_many.pays(*sizes, threads, x.dtype) and np.isfinite(w).all():
+        return cpu_many.conv2d(_ready(x), w, None, shape, padding, dilation, threads)
     out = np.empty(shape, x.dtype)
-    threads = threads_for(out.size * w[0].size, _LEAST_PRODUCTS)
     cut = forward(x.shape, w.shape, shape, stride, padding, dilation, groups, threads)
     _correlate(_ready(x), out, _ready(w), cut, threads)
     return out
@@ -220,8 +224,11 @@ def conv2d_input(
     check_same(g.shape, out, "the gradient")
     if cpu_matrix.pays(out, w.shape, groups):
         return cpu_matrix.conv2d_input(g, w, size, stride, padding, dilation)
-    dx = np.empty(shape, g.dtype)
     threads = threads_for(g.size * w[0].size, _LEAST_PRODUCTS)
+    sizes = (shape, w.shape, out, stride, padding, dilation, groups)
+    if cpu_many.pays(*sizes, threads, g.dtype) and np.isfinite(w).all():
+        return cpu_many.conv2d_input(_ready(g), w, shape, padding, dilation, threads)
+    dx = np.empty(shape, g.dtype)
     cut = turned(shape, w.shape, out, stride, padding, dilation, groups, threads)
     finite = _correlate(_ready(g), dx, _ready(w), cut, threads)
     return dx if finite else plain.conv2d_input(g, w, size=size, **options)
@@ -245,28 +252,24 @@ def conv2d_weight(
         return cpu_matrix.conv2d_weight(x, g, size, stride, padding, dilation)
     taps = shape[1] * size[0] * size[1]
     threads = threads_for(g.size * taps, _LEAST_PRODUCTS)
+    sizes = (x.shape, shape, out, stride, padding, dilation, groups)
+    if cpu_many.pays(*sizes, threads, x.dtype):
+        return cpu_many.conv2d_weight(_ready(x), _ready(g), shape, padding, dilation, threads)
     cut = forward(x.shape, shape, out, stride, padding, dilation, groups, threads)
     rows, dw = cut.packed[2], np.empty(shape, x.dtype)
     sums = 1 if rows >= 8 * threads else threads
     partial = np.zeros((sums, groups, rows, cut.packed[3]), x.dtype)
     finite = launch(
         cpu_conv.weigh, cpu_conv.weigh_parallel, threads, _ready(x), _ready(g),
-        dw.reshape(shape[0], taps), partial, _scratch(threads, cut.scratch, x.dtype),
+        dw.reshape(shape[0], taps), partial, scratch(threads, cut.scratch, x.dtype),
         cut.offsets[0], cut.plan[:11], cut.units // cut.plan[-1],
     )  # fmt: skip
     return dw if finite else plain.conv2d_weight(x, g, size=size, **options)
 
 
 def _correlate(src: Array, dst: Array, w: Array, cut: Cut, threads: int) -> Any:
-    packed, scratch = np.zeros(cut.packed, w.dtype), _scratch(threads, cut.scratch, w.dtype)
+    packed, room = np.zeros(cut.packed, w.dtype), scratch(threads, cut.scratch, w.dtype)
     return launch(
-        cpu_conv.correlate, cpu_conv.correlate_parallel, threads, src, dst, w, packed, scratch,
+        cpu_conv.correlate, cpu_conv.correlate_parallel, threads, src, dst, w, packed, room,
         cut.layout, cut.sources, cut.offsets, cut.counts, cut.plan, cut.units,
     )  # fmt: skip
-
-
-def _scratch(threads: int, size: int, dtype: Any) -> Array:
-    """Zeros for each thread that start on a cache line: a vector across two is loaded twice."""
-    raw = np.zeros(threads * size + 64 // dtype.itemsize, dtype)
-    start = -raw.ctypes.data % 64 // dtype.itemsize
-    return raw[start : start + threads * size].reshape(threads, size)

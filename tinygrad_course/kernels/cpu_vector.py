@@ -158,6 +158,63 @@ def _add_product(builder: Any, total: Value, x: Value, y: Value) -> None:
     builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
 
 
+def dots(rows: int, vectors: int) -> Any:
+    """An intrinsic that adds products to a block of `rows` times `vectors` sums, lane by lane.
+
+    `block(c, m, t, a, across, along, b, places, steps, lo, hi)`, for i in range(rows), j in
+    range(vectors), k in range(lo, hi) and v in range(lanes)::
+
+        c[m + i, (t + j) · lanes + v] += Σ_k a[across[m + i] + along[k] + v] ·
+                                             b[places[t + j] + steps[k] + v]
+
+    All operands are vectors; who wants one number adds up the lanes. The rest is as in `products`.
+    """
+
+    @intrinsic
+    def block(
+        typing: Any, c: Any, m: Any, t: Any, a: Any, across: Any, along: Any, b: Any, places: Any,
+        steps: Any, lo: Any, hi: Any,
+    ) -> Any:  # fmt: skip
+        whole = types.intp
+        takes = (c, whole, whole, a, across, along, b, places, steps, whole, whole)
+
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Value:
+            arrays = [(takes[i], args[i]) for i in (0, 3, 4, 5, 6, 7, 8)]
+            views = [_View(context, builder, *array) for array in arrays]
+            _dots(builder, (rows, vectors), views, *args[1:3], *args[9:])
+            return context.get_dummy_value()
+
+        return types.void(*takes), emit
+
+    return block
+
+
+def _dots(
+    builder: Any, shape: tuple[int, int], views: list[_View], m: Value, t: Value, lo: Value, hi:
+    Value,
+) -> None:  # fmt: skip
+    c, a, across, along, b, places, steps = views
+    lines = [builder.add(m, _INT(i)) for i in range(shape[0])]
+    columns = [builder.add(t, _INT(j)) for j in range(shape[1])]
+    lanes = _INT(c.vector.count)
+    into = [
+        [c.at(builder.mul(i, c.row), builder.mul(j, lanes)) for j in columns] for i in lines
+    ]  # fmt: skip
+    sums = [[cgutils.alloca_once_value(builder, c.load(p)) for p in line] for line in into]
+    starts = [a.at(builder.load(across.at(i))) for i in lines]
+    others = [b.at(builder.load(places.at(j))) for j in columns]
+    with cgutils.for_range(builder, hi, lo) as loop:
+        step, other = (builder.load(table.at(loop.index)) for table in (along, steps))
+        vectors = [b.load(builder.gep(start, [other])) for start in others]
+        for line, start in zip(sums, starts, strict=True):
+            mine = a.load(builder.gep(start, [step]))
+            for total, vector in zip(line, vectors, strict=True):
+                _add_product(builder, total, mine, vector)
+    for line, pointers in zip(sums, into, strict=True):
+        for total, pointer in zip(line, pointers, strict=True):
+            c.store(builder.load(total), pointer)
+
+
 # --- turning a square of numbers ------------------------------------------------------------------
 
 
