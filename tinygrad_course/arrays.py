@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -152,19 +151,6 @@ def _number_dtype(number: float) -> np.dtype[Any]:
     if isinstance(number, bool):
         return np.dtype(bool)
     return np.dtype("int64") if isinstance(number, int) else _default_dtype
-
-
-# what getrefcount says of an array that one tensor and one local variable hold
-_HELD = (lambda array: sys.getrefcount(array))(np.empty(0)) + 1
-
-
-def is_shared(array: Any) -> bool:
-    """Whether anything but the one tensor that holds this array can reach its memory."""
-    while array is not None:
-        if type(array) is not np.ndarray or sys.getrefcount(array) > _HELD:
-            return True
-        array = array.base
-    return False
 
 
 def _join(a: Any, b: Any) -> np.dtype[Any]:

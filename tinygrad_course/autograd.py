@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .errors import GradientError, OptionError
-from .graph import SCALAR, Extra, Kind, Node, Value, accumulate, own, walk, wrap
+from .graph import SCALAR, Extra, Kind, Node, Value, accumulate, walk, wrap
+from .kernels.memory import own
 from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .primitive import TABLE, Primitive
 from .recompute import checkpoint

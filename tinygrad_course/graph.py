@@ -13,7 +13,6 @@ is order and version in one:
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar
@@ -21,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import errors
+from .kernels.memory import own
 
 tick: Callable[[], int] = itertools.count(1).__next__
 
@@ -390,16 +390,6 @@ def check_stale(node: Node, parent: Node, saved: tuple[Any, ...]) -> int:
 
 
 # --- handing gradients over -----------------------------------------------------------------------
-
-
-# what getrefcount says of an object that only one local variable holds
-_ALONE = (lambda alone: sys.getrefcount(alone))(object())
-
-
-def own(g: Any) -> Any:
-    """`g` itself if nobody else can reach its memory, else a copy."""
-    # +1: the caller's variable holds it too
-    return g if g.base is None and sys.getrefcount(g) <= _ALONE + 1 else g.copy()
 
 
 def _deliver(node: Node, g: Any, face: type[Value]) -> None:

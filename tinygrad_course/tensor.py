@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import devices, errors
-from .arrays import KINDS, as_array, constant, is_shared, promote
+from .arrays import KINDS, as_array, constant, promote
 from .errors import DtypeError, GradientError, ShapeError
 from .graph import Node, Value, accumulate, kind_of, walk, wrap
+from .kernels.memory import is_shared
 from .methods import TensorMethods
 from .modes import is_grad_enabled, no_grad
 from .operators import bind_tensor_operators

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import threads
+from . import memory, threads
 
 Array = Any
 
@@ -34,7 +34,7 @@ def matmul(a: Array, b: Array) -> Array:
     if turned:
         a, b = b.T, a.T
     shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
-    out = np.empty(shape, a.dtype)
+    out = memory.empty(shape, a.dtype)
     threads.side_by_side(np.matmul, list(_parts(a, b, out, threads.get_num_threads())))
     return np.ascontiguousarray(out.T) if turned else out
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tinygrad_course.arrays import is_shared
 from tinygrad_course.errors import DtypeError, ShapeError
 from tinygrad_course.graph import Value
+from tinygrad_course.kernels.memory import is_shared
 from tinygrad_course.primitive import Primitive
 
 from .shape import broadcast_to_, normal_dim, permute, reshape_

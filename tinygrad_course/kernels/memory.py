@@ -1,0 +1,77 @@
+"""The memory of arrays: who else can reach it, and room for vast ones that is used again.
+
+Nobody can reach an array's memory but through the array or another one that has it as its base, and
+CPython counts who holds them.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import numpy as np
+
+Array = Any
+
+# what getrefcount says of an object that only one local variable holds
+_ALONE = (lambda alone: sys.getrefcount(alone))(object())
+
+
+def own(g: Array) -> Array:
+    """`g` itself if nobody else can reach its memory, else a copy."""
+    # +1: the caller's variable holds it too
+    alone = (g.base is None or type(g.base) is _Room) and sys.getrefcount(g) <= _ALONE + 1
+    return g if alone else g.copy()
+
+
+def is_shared(array: Array) -> bool:
+    """Whether anything but the one tensor that holds this array can reach its memory."""
+    while array is not None and type(array) is not _Room:
+        # +1: a tensor and a variable of the caller's, or an array made of this one
+        if type(array) is not np.ndarray or sys.getrefcount(array) > _ALONE + 1:
+            return True
+        array = array.base
+    return False
+
+
+# --- vast arrays ----------------------------------------------------------------------------------
+
+VAST = 1 << 25  # bytes: the system takes back what is larger than this as soon as it is freed
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Array:
+    """`np.empty`; room for a vast array is kept when the array is gone, for the next of its size.
+
+    To be given such room anew costs as much time as to fill it: the system clears it page by page.
+    At the first request that it does not fit, all that is kept goes back to the system.
+    """
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    if size <= VAST:
+        return np.empty(shape, dtype)
+    try:
+        memory = _kept[size].pop()
+    except (KeyError, IndexError):
+        _kept.clear()
+        memory = np.empty(size, np.uint8)
+    return np.asarray(_Room(memory, shape, dtype))
+
+
+_kept: dict[int, list[Array]] = {}  # by size
+
+
+class _Room:
+    """The base of a vast array: keeps its memory when the array and its views are gone."""
+
+    __slots__ = ("__array_interface__", "memory")
+
+    def __init__(self, memory: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.memory = memory
+        place = memory.__array_interface__["data"]
+        self.__array_interface__ = {
+            "version": 3, "data": place, "shape": shape, "typestr": dtype.str,
+        }  # fmt: skip
+
+    def __del__(self, kept: dict[int, list[Array]] = _kept) -> None:
+        kept.setdefault(self.memory.nbytes, []).append(self.memory)
