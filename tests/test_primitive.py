@@ -28,10 +28,10 @@ def test_rows_on_raw_arrays_and_floats_just_compute():
 
 def test_what_a_rule_reads_is_read_off_its_code():
     keeps = TABLE["div"].keeps
-    assert keeps[0b01] == (False, False, True)  # g / y
-    assert keeps[0b10] == (True, False, True)  # -g · out / y
-    assert keeps[0b11] == (True, False, True)
-    assert TABLE["add"].keeps[0b11] == (False, False, False)
+    assert keeps[True, False] == (False, False, True)  # g / y
+    assert keeps[False, True] == (True, False, True)  # -g · out / y
+    assert keeps[True, True] == (True, False, True)
+    assert TABLE["add"].keeps[True, True] == (False, False, False)
 
 
 def test_a_rule_of_the_wrong_shape_is_found_out():

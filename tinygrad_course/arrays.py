@@ -98,9 +98,9 @@ def constant(value: float, dtype: Any) -> Any:
 
     A number beyond the range of an integer dtype comes round at the other end, as in PyTorch.
     """
-    key = (value, dtype)
+    key = (value or repr(value), dtype)  # 0.0 and -0.0 are equal, and different numbers
     found = _constants.get(key)
-    if found is None or value == 0:  # -0.0 and 0.0 are equal keys and different numbers
+    if found is None:
         if len(_constants) > 4096:
             _constants.clear()
         found = np.asarray(value).astype(dtype)

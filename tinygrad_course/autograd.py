@@ -282,7 +282,7 @@ def _record(
     """The outputs with nodes. Several outputs hang on one node, each through a `pick`."""
     prim = _Custom(cls, several)
     kind = SCALAR if several else outputs[0]._kind
-    hub = Node(prim, parents, (), kind, Extra({}, fits=False))
+    hub = Node(prim, parents, (), kind)
     results = []
     for i, output in enumerate(outputs):
         constant = not isinstance(output, Value) or any(output is c for c in ctx._constants)
@@ -315,7 +315,7 @@ class _Custom:
     """What the walk asks of a primitive, answered by a `Function`."""
 
     rules = None
-    binary = False
+    binary = elementwise = False
     view = False
 
     def __init__(self, function: Any, several: bool) -> None:
@@ -431,7 +431,7 @@ def _not_again(c: Tensor, node: Node) -> Any:
     """A gradient that hangs on what it depends on by a node that refuses to be differentiated."""
     prim = _Custom(_Once, several=False)
     prim.outputs = [c._kind]
-    stop = Node(prim, node.parents, (Context(()), []), c._kind, Extra({}, fits=False))
+    stop = Node(prim, node.parents, (Context(()), []), c._kind)
     return wrap(Tensor, c._data, stop)
 
 
@@ -454,4 +454,4 @@ _pick = Primitive(
 
 
 def _pick_node(hub: Node, index: int, kind: Kind) -> Node:
-    return Node(_pick, (hub,), (None, None), kind, Extra({"index": index}, fits=True))
+    return Node(_pick, (hub,), (None, None), kind, Extra({"index": index}))

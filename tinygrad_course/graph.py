@@ -94,7 +94,7 @@ class Node(BaseNode):
 
     `parents` are the nodes of the arguments, in order, None for constants; `saved` is the output
     and the arguments, None where no rule reads them, and is itself None once freed. `extra` is
-    None for a plain elementwise operation, which most are.
+    None for an operation without static parameters, which most are.
     """
 
     __slots__ = ("kind", "parents", "saved")
@@ -118,16 +118,12 @@ class Node(BaseNode):
 
 
 class Extra:
-    """What most nodes have none of.
+    """What most nodes have none of."""
 
-    `fits`: every argument has the result's shape and dtype, so contributions need no fitting.
-    """
+    __slots__ = ("hooks", "params")
 
-    __slots__ = ("fits", "hooks", "params")
-
-    def __init__(self, params: dict[str, Any], fits: bool) -> None:
+    def __init__(self, params: dict[str, Any]) -> None:
         self.params = params
-        self.fits = fits
         self.hooks: list[Any] = []
 
 
@@ -202,7 +198,7 @@ class Handle:
 
     @classmethod
     def attach(cls, node: Node, hook: Any) -> Handle:
-        node.extra = Extra({}, fits=True) if node.extra is None else node.extra
+        node.extra = Extra({}) if node.extra is None else node.extra
         node.extra.hooks.append(hook)
         return cls(node.extra.hooks, hook)
 
@@ -272,14 +268,13 @@ def walk(
         node, g, _ = single or pending.pop(seq, None) or _next(pending, seq)
         single = None
         seq = node.seq - 1
-        prim, saved, extra = node.prim, node.saved, node.extra
+        prim, saved, kind = node.prim, node.saved, node.kind
         if saved is None:
             raise errors.freed_graph(node)
         if not retain_graph:
             node.saved = None
-        rules, fits, joint = prim.rules, True, False
-        if extra is not None or rules is None or not plain:
-            fits, joint = extra is None or extra.fits, rules is None
+        rules, joint, alike = prim.rules, prim.rules is None, prim.elementwise
+        if joint or node.extra is not None or not plain:
             rules, g, saved = _special(node, g, saved, face, create_graph, keep, kept)
         i = -1
         for parent in node.parents:
@@ -304,8 +299,10 @@ def walk(
                     c = rule(g, *saved)
             except ArithmeticError as error:
                 c = ieee(rule, g, saved, error)
-            if not fits:
-                c = prim.fit(c, parent)
+            if not alike or parent.kind is not kind:
+                want = parent.kind
+                if want is not SCALAR and (c.shape != want.shape or c.dtype is not want.dtype):
+                    c = prim.fit(c, parent)
             if parent.prim is None:
                 if parent.seq > seq:
                     check_stale(node, parent, saved)

@@ -25,6 +25,7 @@ from .primitive import Primitive, apply
 
 NUMBERS = (float, int)
 NOTHING = (None, None, None)
+WANTS = ((True, False), (False, True), (True, True))  # which of two arguments want a gradient
 TESTS = ("eq", "ne", "lt", "le", "gt", "ge")
 
 Method = Callable[..., Any]
@@ -57,7 +58,7 @@ def _scalar_binary(prim: Primitive, face: Any) -> Method:
     forward, new = prim.scalar, object.__new__
     assert forward is not None
     FLOAT_RULES[prim] = _on_floats(prim)
-    _, left_only, right_only, both = [prim.keeps[mask] for mask in range(4)]
+    left_only, right_only, both = [prim.keeps[wants] for wants in WANTS]
     reads = any(both)
 
     def method(self: Any, other: Any) -> Any:
@@ -104,7 +105,7 @@ def _scalar_unary(prim: Primitive, face: Any) -> Method:
     forward, new = prim.scalar, object.__new__
     assert forward is not None
     FLOAT_RULES[prim] = _on_floats(prim)
-    keep_out, keep_x = prim.keeps[1]
+    keep_out, keep_x = prim.keeps[True,]
 
     def method(self: Any) -> Any:
         x, parent = self._data, self._node
@@ -389,7 +390,7 @@ def bind_tensor_operators(face: Any) -> None:
 
 def _tensor_binary(prim: Primitive, face: Any) -> Method:
     forward, new = prim.forward, object.__new__
-    _, left_only, right_only, both = [prim.keeps[mask] for mask in range(4)]
+    left_only, right_only, both = [prim.keeps[wants] for wants in WANTS]
     reads, any_kind = any(both), prim in (ops.add, ops.mul)  # the others refuse some dtypes
 
     def method(self: Any, other: Any) -> Any:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from . import errors
-from .graph import SCALAR, Extra, Kind, Node, Value, boxed, kind_of, wrap
+from .graph import SCALAR, Extra, Node, Value, boxed, wrap
 from .modes import is_grad_enabled
 
 TABLE: dict[str, Primitive] = {}
@@ -108,8 +108,8 @@ class Primitive:
         return self.joint(g, *saved, **node.params)
 
 
-class _Keeps(dict[int, tuple[bool, ...]]):
-    """Which of (out, x, y, ...) a node must keep, by the mask of arguments that want a gradient.
+class _Keeps(dict[tuple[bool, ...], tuple[bool, ...]]):
+    """Which of (out, x, y, ...) a node must keep, by which arguments want a gradient.
 
     A rule reads what its code names; a rule of an argument that wants no gradient is not run.
     """
@@ -117,12 +117,12 @@ class _Keeps(dict[int, tuple[bool, ...]]):
     def __init__(self, rules: Sequence[Callable[..., Any]]) -> None:
         self.rules = rules
 
-    def __missing__(self, mask: int) -> tuple[bool, ...]:
+    def __missing__(self, wants: tuple[bool, ...]) -> tuple[bool, ...]:
         every = [_reads(rule) for rule in self.rules]
-        reads = [r for i, r in enumerate(every) if mask >> i & 1]
+        reads = [r for r, want in zip(every, wants, strict=False) if want]
         slots = max((len(r) for r in every), default=1)
-        self[mask] = tuple(any(r[i] for r in reads) for i in range(slots))
-        return self[mask]
+        self[wants] = tuple(any(r[i] for r in reads) for i in range(slots))
+        return self[wants]
 
 
 def _reads(rule: Callable[..., Any]) -> tuple[bool, ...]:
@@ -166,7 +166,7 @@ def apply(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
     """Unbox the arguments, run the forward, box the result in its inputs' face, record a node."""
     face: Any = None
     raw: list[Any] = []
-    mask, bit = 0, 1  # which arguments want a gradient
+    parents: list[Node | None] = []
     for a in args:
         if isinstance(a, Value):
             if face is None:
@@ -174,11 +174,10 @@ def apply(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
             elif face is not a._face:
                 raise errors.mixed_faces(prim.name)
             raw.append(a._data)
-            if a._node is not None:
-                mask |= bit
+            parents.append(a._node)
         else:
             raw.append(a)
-        bit += bit
+            parents.append(None)
     assert face is not None
     try:
         out = face._compute(prim, raw, params)
@@ -187,31 +186,19 @@ def apply(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
     if type(out) is bool:  # a test of Scalars
         return out
     result = wrap(face, out, None)
-    if mask and prim.differentiable and is_grad_enabled():
-        result._node = _record(prim, args, raw, params, out, mask)
+    if any(parents) and prim.differentiable and is_grad_enabled():
+        kind = SCALAR if type(out) is float else result._kind
+        extra = Extra(params) if params else None
+        result._node = Node(prim, tuple(parents), _saved(prim, parents, out, raw), kind, extra)
     if prim.view:
         result._origin = False
     return result
 
 
-def _record(
-    prim: Primitive, args: Sequence[Any], raw: list[Any], params: dict[str, Any], out: Any,
-    mask: int,
-) -> Node:  # fmt: skip
-    """A node for one application; it keeps what the rules of its tracked arguments read."""
-    kind = SCALAR if type(out) is float else kind_of(out)
-    parents = tuple([a._node if isinstance(a, Value) else None for a in args])
+def _saved(prim: Primitive, parents: list[Node | None], out: Any, raw: list[Any]) -> Any:
+    """What a node keeps: what the rules of its tracked arguments read."""
     if prim.joint is not None:
-        return Node(prim, parents, (out, *raw), kind, Extra(params, fits=False))
+        return (out, *raw)
+    keeps = prim.keeps[tuple([p is not None for p in parents])]
     filled = (out, *raw, None)  # None for an optional argument left out
-    saved = tuple([v if k else None for k, v in zip(prim.keeps[mask], filled, strict=False)])
-    if kind is not SCALAR and (params or not _alike(prim, raw, kind)):
-        return Node(prim, parents, saved, kind, Extra(params, fits=False))
-    return Node(prim, parents, saved, kind, Extra(params, fits=True) if params else None)
-
-
-def _alike(prim: Primitive, raw: list[Any], kind: Kind) -> bool:
-    """Whether every argument has the shape and dtype of the result."""
-    if not prim.elementwise:
-        return False
-    return all(a.shape == kind.shape and a.dtype is kind.dtype for a in raw)
+    return tuple([v if k else None for k, v in zip(keeps, filled)])  # noqa: B905

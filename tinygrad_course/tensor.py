@@ -244,8 +244,5 @@ bind_tensor_operators(Tensor)
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Data as a Tensor that shares memory with it where it can; a Tensor comes back itself."""
     if isinstance(data, Tensor):
-        return data.to(dtype=dtype, device=device)
+        return data if dtype is device is None else data.to(dtype=dtype, device=device)
     return wrap(Tensor, devices.place(as_array(data, dtype), device), None)
-
-
-NOTHING = (None, None, None)

@@ -225,7 +225,7 @@ def same_shape(name: str, input: Any, target: Any) -> Any:
 
 def check_labels(name: str, labels: Any, classes: int, ignore: int | None = None) -> None:
     """Raise, naming the first label outside 0 to classes − 1 that is not the ignored one."""
-    if labels.size == 0 or (labels.min() >= 0 and labels.max() < classes):
+    if _inside(labels, classes):
         return
     wrong = (labels < 0) | (labels >= classes)
     if ignore is not None:
@@ -237,6 +237,12 @@ def check_labels(name: str, labels: Any, classes: int, ignore: int | None = None
             f"{name}: label {labels[place]} at position {where} is outside the range 0 to "
             f"{classes - 1} of the {classes} classes"
         )
+
+
+def _inside(labels: Any, classes: int) -> bool:
+    """Whether all labels are from 0 to classes − 1: without a sign, negative ones are large."""
+    unsigned = labels.view(f"u{labels.itemsize}")
+    return not labels.size or bool(np.maximum.reduce(unsigned, None) < classes)
 
 
 def labels_of(name: str, input: Any, target: Any) -> Any:
@@ -351,10 +357,9 @@ def cross_entropy(
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     labels = labels_of("cross_entropy", input, target)
     plain = weight is None and not label_smoothing and reduction == "mean" and input.ndim == 2
-    if plain and labels.size and (ignore_index < 0 or not (labels == ignore_index).any()):
-        check_labels("cross_entropy", labels, input.shape[1], ignore_index)
-        if labels.min() >= 0:
-            return rows.cross_entropy(input, target)
+    plain = plain and labels.size and (ignore_index < 0 or ignore_index not in labels)
+    if plain and _inside(labels, input.shape[1]):
+        return rows.cross_entropy(input, target)
     logs = reduce.log_softmax(input, 0 if input.ndim == 1 else 1)
     return _nll("cross_entropy", logs, labels, weight, ignore_index, reduction, label_smoothing)
 

@@ -10,12 +10,12 @@ from tinygrad_course.graph import Value
 from tinygrad_course.primitive import Primitive
 
 from .elementwise import binary, clamp, log, maximum
-from .reduce import softmax_at
+from .reduce import in_single, softmax_at
 
 cross_entropy = Primitive(
     "cross_entropy", "−Σ ln softmax(x)[n, label[n]] / m, the mean over the m rows of x",
-    lambda x, labels: _cross_entropy(x, labels),
-    lambda g, out, x, labels: (softmax_at(x, dim=1) - _one_hot(labels, x)) * (g / len(x)),
+    in_single(lambda x, labels: _cross_entropy(x, labels)),
+    lambda g, out, x, labels: _less_labels(softmax_at(x, dim=1), labels) * (g / len(x)),
 )
 # the logarithms stop at −100 and the slope at 1e12: a prediction that is sure and wrong costs
 # something finite
@@ -29,18 +29,21 @@ binary_cross_entropy = binary(
 
 
 def _cross_entropy(x: Any, labels: Any) -> Any:
-    z = x - x.max(axis=1, keepdims=True)
+    z = x - np.maximum.reduce(x, 1, keepdims=True)
     chosen = z[np.arange(len(z)), labels]
-    total = np.exp(z, out=z).sum(axis=1)
-    return (np.log(total, out=total) - chosen).mean()
+    total = np.add.reduce(np.exp(z, out=z), 1)
+    return np.add.reduce(np.log(total, out=total) - chosen) / len(x)
 
 
-def _one_hot(labels: Any, x: Any) -> Any:
-    """1 at each row's label, else 0: a constant, whatever the rule runs on."""
-    labels = labels._data if isinstance(labels, Value) else labels
-    out = np.zeros(x.shape, x.dtype)
-    out[np.arange(len(out)), labels] = 1
-    return out
+def _less_labels(shares: Any, labels: Any) -> Any:
+    """1 taken off at each row's label: in place, unless that is to be differentiated again."""
+    if not isinstance(shares, Value):
+        shares[np.arange(len(shares)), labels] -= 1
+        return shares
+    x: Any = shares
+    ones = np.zeros(x.shape, x.dtype)
+    ones[np.arange(len(ones)), getattr(labels, "_data", labels)] = 1
+    return x - ones
 
 
 def _log(x: Any) -> Any:

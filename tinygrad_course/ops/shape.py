@@ -94,8 +94,9 @@ def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
 
 def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     lead = x.ndim - len(shape)
-    axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 != x.shape[i + lead]))
-    return np.add.reduce(x, axes, x.dtype, keepdims=True).reshape(shape)
+    axes = [i for i, n in enumerate(x.shape) if i < lead or n != shape[i - lead]]
+    out = np.add.reduce(x, tuple(axes), x.dtype)
+    return out if out.shape == shape else out.reshape(shape)
 
 
 def _folded(g: Any, sizes: tuple[int, ...], source: tuple[int, ...]) -> Any:

@@ -70,8 +70,9 @@ class Flat:
         found: list[tuple[int, int, int, bool]] = []
         apart: dict[int, Any] = {}
         for i, p in enumerate(self.params):
-            grad = p.grad
-            if grad is None:
+            node = p._node
+            grad = getattr(node, "grad", None)
+            if node is None or grad is None:
                 continue
             self.steps[i] += count
             (start, end), step = self.spans[i], self.steps[i]
@@ -83,7 +84,7 @@ class Flat:
             if not large and found and found[-1][1:] == (start, step, False):
                 start = found.pop()[0]
             found.append((start, end, step, large))
-            p._node.touch()  # type: ignore[union-attr]
+            node.touch()
         return [
             (start, end, step, apart[start] if large else self.grad[start:end])
             for start, end, step, large in found
