@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from tests.kernels.reference import Case, avg_pools, convolutions, max_pools
 from tinygrad_course.errors import OptionError, ShapeError
-from tinygrad_course.kernels import cpu, cpu_jit, cpu_many, cpu_matrix, geometry, plain
+from tinygrad_course.kernels import cpu, cpu_channels_plan, cpu_jit, cpu_many, geometry, plain
 
 some = settings(deadline=None, max_examples=40)
 threads = st.sampled_from([1, 2])
+ways = st.sampled_from(["chosen", "channels"])
 dtypes = st.sampled_from(["float32", "float64"])
 ONE = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
 POOL = {"kernel_size": (2, 2), "stride": (2, 2), "padding": (0, 0), "ceil_mode": False}
@@ -27,14 +28,15 @@ AVG = {**POOL, "count_include_pad": True, "divisor_override": None}
 
 
 @contextmanager
-def on(count: int) -> Iterator[None]:
-    """Kernels run on one thread, or in parallel if there is more than one, however little to do."""
-    original = cpu.threads_for
-    cpu.threads_for = lambda work, least: min(count, original(1 << 60, 1))
-    try:
+def on(count: int, way: str = "chosen") -> Iterator[None]:
+    """Kernels run on one thread, or in parallel if there is more than one, however little to do;
+    and convolution is what is chosen, or what is meant for many channels, however few there are."""
+    with pytest.MonkeyPatch.context() as patch:
+        original = cpu.threads_for
+        patch.setattr(cpu, "threads_for", lambda work, least: min(count, original(1 << 60, 1)))
+        if way == "channels":
+            patch.setattr(cpu_channels_plan, "pays", lambda *_: True)
         yield
-    finally:
-        cpu.threads_for = original
 
 
 def same(name: str, *arrays: Any, **options: Any) -> Any:
@@ -62,15 +64,15 @@ def gradient(case: Case, dtype: str) -> Any:
 
 
 @some
-@given(convolutions(), dtypes, threads)
-def test_convolution(case: Case, dtype: str, count: int) -> None:
+@given(convolutions(), dtypes, threads, ways)
+def test_convolution(case: Case, dtype: str, count: int, way: str) -> None:
     x, w = case.arrays(dtype, case.x, case.w)
-    with on(count):
+    with on(count, way):
         all_three(x, w, gradient(case, dtype), case.options)
 
 
 # What the drawn shapes are too small for: blocks of rows, images side by side, a share of the
-# outputs to each thread, sums of each thread's own, one matrix product.
+# outputs to each thread, sums of each thread's own; and many channels.
 LARGE = {
     "blocks of rows": ((2, 3, 70, 90), (5, 3, 3, 3), {"padding": (1, 1)}),
     "blocks of rows, strides": ((1, 4, 90, 75), (6, 2, 5, 4), {"stride": (2, 3), "groups": 2}),
@@ -81,7 +83,12 @@ LARGE = {
     "one dimension": ((2, 3, 1, 3000), (4, 3, 1, 7), {"padding": (0, 3), "stride": (1, 2)}),
     "one pixel": ((4, 7, 9, 9), (10, 7, 1, 1), {"stride": (2, 2)}),
     "far apart": ((2, 2, 30, 31), (3, 2, 3, 3), {"dilation": (6, 7), "stride": (2, 3)}),
-    "a matrix product": ((3, 64, 5, 6), (130, 64, 3, 3), {"stride": (1, 2), "padding": (1, 1)}),
+    "many channels": ((3, 34, 13, 14), (130, 34, 3, 3), {"padding": (1, 1)}),
+    "many channels, blocks of rows": ((1, 33, 70, 40), (64, 33, 5, 3), {"stride": (2, 1)}),
+    "many channels, far apart": ((2, 40, 17, 18), (80, 40, 3, 2), {"dilation": (2, 5)}),
+    "many channels, phases without taps": ((3, 36, 9, 11), (40, 36, 1, 2), {"stride": (2, 3)}),
+    "many channels, groups": ((2, 66, 12, 12), (96, 33, 3, 3), {"groups": 2, "stride": (2, 2)}),
+    "many channels, one image": ((1, 128, 9, 9), (192, 128, 3, 3), {"padding": (2, 2)}),
 }
 
 
@@ -138,30 +145,24 @@ def test_many_small_images_are_not_few_or_large_ones() -> None:
     assert not pays((128, 64, 14, 14), (64, 64, 3, 3))
 
 
-def test_small_images_with_many_channels_are_a_matrix_product() -> None:
-    assert cpu_matrix.pays((16, 512, 4, 4), (512, 512, 3, 3), 1)
-    assert not cpu_matrix.pays((16, 512, 4, 4), (512, 1, 3, 3), 512)
-    assert not cpu_matrix.pays((128, 16, 10, 10), (16, 6, 5, 5), 1)
-
-
 @some
-@given(convolutions(), threads)
-def test_single_precision_is_close_to_double(case: Case, count: int) -> None:
+@given(convolutions(), threads, ways)
+def test_single_precision_is_close_to_double(case: Case, count: int, way: str) -> None:
     rng = np.random.default_rng(case.seed)
     x, w = rng.standard_normal(case.x), rng.standard_normal(case.w)
     out = plain.conv2d(x, w, **case.options)
-    with on(count):
+    with on(count, way):
         got = cpu.conv2d(x.astype("f4"), w.astype("f4"), **case.options)
     size = plain.conv2d(np.abs(x), np.abs(w), **case.options)  # what rounding errors scale with
     assert (np.abs(got - out) <= 1e-6 * size + 1e-30).all()
 
 
 @some
-@given(convolutions(), threads)
-def test_the_three_kernels_are_each_others_transposes(case: Case, count: int) -> None:
+@given(convolutions(), threads, ways)
+def test_the_three_kernels_are_each_others_transposes(case: Case, count: int, way: str) -> None:
     rng = np.random.default_rng(case.seed)
     x, w = rng.standard_normal(case.x), rng.standard_normal(case.w)
-    with on(count):
+    with on(count, way):
         out = cpu.conv2d(x, w, **case.options)
         g = rng.standard_normal(out.shape)
         dx = cpu.conv2d_input(g, w, size=x.shape[2:], **case.options)
@@ -172,14 +173,14 @@ def test_the_three_kernels_are_each_others_transposes(case: Case, count: int) ->
 
 
 @some
-@given(convolutions(), st.sampled_from([np.nan, np.inf, -np.inf]), threads, st.data())
+@given(convolutions(), st.sampled_from([np.nan, np.inf, -np.inf]), threads, ways, st.data())
 def test_what_is_not_finite_stays_where_it_belongs(
-    case: Case, odd: float, count: int, data: Any
+    case: Case, odd: float, count: int, way: str, data: Any
 ) -> None:
     arrays = [*case.arrays("float32", case.x, case.w), gradient(case, "float32")]
     hit = data.draw(st.sampled_from(arrays))
     hit.flat[data.draw(st.integers(0, hit.size - 1))] = odd
-    with on(count):
+    with on(count, way):
         all_three(*arrays, case.options)
 
 

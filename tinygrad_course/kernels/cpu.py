@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cpu_conv, cpu_many, cpu_matrix, cpu_pool, plain
+from . import cpu_channels_plan, cpu_conv, cpu_many, cpu_pool, plain
 from .arrays import ready as _ready
 from .cpu_jit import launch, threads_for
 from .cpu_plan import Cut, forward, scratch, turned
@@ -196,13 +196,14 @@ def conv2d(
     if not _suits(x, w):
         return plain.conv2d(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
     shape = conv_shape(x.shape, w.shape, stride, padding, dilation, groups)
-    if cpu_matrix.pays(shape, w.shape, groups):
-        return cpu_matrix.conv2d(x, w, shape, stride, padding, dilation)
     threads = threads_for(math.prod(shape) * w[0].size, _LEAST_PRODUCTS)
     sizes = (x.shape, w.shape, shape, stride, padding, dilation, groups)
     if cpu_many.pays(*sizes, threads, x.dtype) and np.isfinite(w).all():
         return cpu_many.conv2d(_ready(x), w, None, shape, padding, dilation, threads)
     out = np.empty(shape, x.dtype)
+    if cpu_channels_plan.pays(shape[1], groups, x.dtype):
+        cpu_channels_plan.conv2d(_ready(x), _ready(w), out, sizes[3:], threads)
+        return out
     cut = forward(x.shape, w.shape, shape, stride, padding, dilation, groups, threads)
     _correlate(_ready(x), out, _ready(w), cut, threads)
     return out
@@ -222,13 +223,14 @@ def conv2d_input(
     shape = (g.shape[0], w.shape[1] * groups, *size)
     out = conv_shape(shape, w.shape, stride, padding, dilation, groups)
     check_same(g.shape, out, "the gradient")
-    if cpu_matrix.pays(out, w.shape, groups):
-        return cpu_matrix.conv2d_input(g, w, size, stride, padding, dilation)
     threads = threads_for(g.size * w[0].size, _LEAST_PRODUCTS)
     sizes = (shape, w.shape, out, stride, padding, dilation, groups)
     if cpu_many.pays(*sizes, threads, g.dtype) and np.isfinite(w).all():
         return cpu_many.conv2d_input(_ready(g), w, shape, padding, dilation, threads)
     dx = np.empty(shape, g.dtype)
+    if cpu_channels_plan.pays(shape[1], groups, g.dtype):
+        finite = cpu_channels_plan.conv2d_input(_ready(g), _ready(w), dx, sizes[3:], threads)
+        return dx if finite else plain.conv2d_input(g, w, size=size, **options)
     cut = turned(shape, w.shape, out, stride, padding, dilation, groups, threads)
     finite = _correlate(_ready(g), dx, _ready(w), cut, threads)
     return dx if finite else plain.conv2d_input(g, w, size=size, **options)
@@ -248,15 +250,17 @@ def conv2d_weight(
     shape = (g.shape[1], x.shape[1] // max(groups, 1), *size)
     out = conv_shape(x.shape, shape, stride, padding, dilation, groups)
     check_same(g.shape, out, "the gradient")
-    if cpu_matrix.pays(out, shape, groups):
-        return cpu_matrix.conv2d_weight(x, g, size, stride, padding, dilation)
     taps = shape[1] * size[0] * size[1]
     threads = threads_for(g.size * taps, _LEAST_PRODUCTS)
     sizes = (x.shape, shape, out, stride, padding, dilation, groups)
     if cpu_many.pays(*sizes, threads, x.dtype):
         return cpu_many.conv2d_weight(_ready(x), _ready(g), shape, padding, dilation, threads)
+    dw = np.empty(shape, x.dtype)
+    if cpu_channels_plan.pays(shape[0], groups, x.dtype):
+        cpu_channels_plan.conv2d_weight(_ready(x), _ready(g), dw, sizes[3:], threads)
+        return dw
     cut = forward(x.shape, shape, out, stride, padding, dilation, groups, threads)
-    rows, dw = cut.packed[2], np.empty(shape, x.dtype)
+    rows = cut.packed[2]
     sums = 1 if rows >= 8 * threads else threads
     partial = np.zeros((sums, groups, rows, cut.packed[3]), x.dtype)
     finite = launch(

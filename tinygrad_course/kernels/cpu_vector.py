@@ -20,12 +20,16 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from numba import config as _config
 from numba import types
 from numba.core import cgutils as _cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-cgutils: Any = _cgutils  # untyped
+config: Any = _config  # untyped
+cgutils: Any = _cgutils
+
+USABLE = not config.DISABLE_JIT  # Python cannot run what is made here
 
 Dtype = Any
 Value = Any  # of LLVM
@@ -219,7 +223,7 @@ def _dots(
 
 
 @intrinsic
-def turn_square(typing: Any, dst: Any, src: Any) -> Any:
+def _turn_square(typing: Any, dst: Any, src: Any) -> Any:
     """dst[j, i] = src[i, j] for i, j in range(lanes); rows are contiguous."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Value:
@@ -234,6 +238,9 @@ def turn_square(typing: Any, dst: Any, src: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(dst, src), emit
+
+
+turn_square: Any = _turn_square  # called without its first argument
 
 
 def _turned(builder: Any, vectors: list[Value]) -> list[Value]:
