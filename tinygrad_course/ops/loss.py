@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 
 from tinygrad_course.graph import Value
+from tinygrad_course.kernels import cost
 from tinygrad_course.primitive import Primitive
 
 from .elementwise import binary, clamp, log, maximum
-from .reduce import in_single, softmax_at
+from .reduce import softmax_at
 
 cross_entropy = Primitive(
     "cross_entropy", "−Σ ln softmax(x)[n, label[n]] / m, the mean over the m rows of x",
-    in_single(lambda x, labels: _cross_entropy(x, labels)),
-    lambda g, out, x, labels: _less_labels(softmax_at(x, dim=1), labels) * (g / len(x)),
+    cost.cross_entropy,
+    lambda g, out, x, labels: (_recorded if isinstance(x, Value) else cost.slope)(g, x, labels),
 )
 # the logarithms stop at −100 and the slope at 1e12: a prediction that is sure and wrong costs
 # something finite
@@ -28,22 +29,11 @@ binary_cross_entropy = binary(
 )
 
 
-def _cross_entropy(x: Any, labels: Any) -> Any:
-    z = x - np.maximum.reduce(x, 1, keepdims=True)
-    chosen = z[np.arange(len(z)), labels]
-    total = np.add.reduce(np.exp(z, out=z), 1)
-    return np.add.reduce(np.log(total, out=total) - chosen) / len(x)
-
-
-def _less_labels(shares: Any, labels: Any) -> Any:
-    """1 taken off at each row's label: in place, unless that is to be differentiated again."""
-    if not isinstance(shares, Value):
-        shares[np.arange(len(shares)), labels] -= 1
-        return shares
-    x: Any = shares
+def _recorded(g: Any, x: Any, labels: Any) -> Any:
+    """The slope of the cross-entropy, to be differentiated again."""
     ones = np.zeros(x.shape, x.dtype)
-    ones[np.arange(len(ones)), getattr(labels, "_data", labels)] = 1
-    return x - ones
+    ones[np.arange(len(ones)), labels._data] = 1
+    return (softmax_at(x, dim=1) - ones) * (g / len(x))
 
 
 def _log(x: Any) -> Any:

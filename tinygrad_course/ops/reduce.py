@@ -22,10 +22,10 @@ Dim = int | Sequence[int] | None
 def in_single(forward: Any) -> Any:
     """Half precision is worked out in single precision, and rounded once at the end."""
 
-    def run(x: Any, *others: Any, **how: Any) -> Any:
+    def run(x: Any, **how: Any) -> Any:
         if x.dtype.char == "e":
-            return forward(x.astype(np.float32), *others, **how).astype(x.dtype)
-        return forward(x, *others, **how)
+            return forward(x.astype(np.float32), **how).astype(x.dtype)
+        return forward(x, **how)
 
     return run
 
