@@ -106,3 +106,19 @@ def test_an_error_in_another_thread_is_raised_here():
 
     with pytest.raises(ArithmeticError, match="two"):
         threads.side_by_side(fail, [(1,), (2,), (3,)])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 33, 48, 49])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_a_few_rows_by_a_turned_matrix(rows, dtype):
+    rng = np.random.default_rng(rows)
+    x, w = (rng.integers(-9, 9, size).astype(dtype) for size in ((rows, 800), (700, 800)))
+    out = products.matmul(x, w.T)
+    assert out.flags.c_contiguous
+    assert out.dtype == dtype
+    np.testing.assert_array_equal(out, x @ w.T)  # whole numbers: exact in any order
+
+
+def test_a_column_times_a_row():
+    x, y = np.arange(3.0)[:, None], np.arange(4.0)[None]
+    np.testing.assert_array_equal(products.matmul(x, y), x @ y)

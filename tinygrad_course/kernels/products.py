@@ -20,23 +20,29 @@ from . import memory, threads
 Array = Any
 
 _LEAST = 1 << 25  # products of numbers: below, waking a thread takes longer than it saves
-_FEW = 64  # rows: up to here OpenBLAS takes x Wᵀ more slowly than (W xᵀ)ᵀ
+_FEW = 48  # rows: up to here OpenBLAS takes x Wᵀ more slowly than (W xᵀ)ᵀ, ...
+_TURNED = 1 << 20  # ... by more than the copy takes from this many products on
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def matmul(a: Array, b: Array) -> Array:
     """`np.matmul`; a large product is made in parts, side by side."""
-    if a.ndim == b.ndim == 2 and a.shape[1] == 1:
-        return np.dot(a, b)  # a column times a row: matmul would not ask the BLAS
+    if a.ndim == b.ndim == 2:
+        if a.shape[1] == 1:
+            return np.dot(a, b)  # a column times a row: matmul would not ask the BLAS
+        work = a.size * b.shape[1]
+        if work >= _TURNED and 1 < len(a) <= _FEW and b.flags.f_contiguous:
+            return np.ascontiguousarray(_matmul(b.T, a.T).T)
+    return _matmul(a, b)
+
+
+def _matmul(a: Array, b: Array) -> Array:
     if not _is_large(a, b) or not threads.share_products():
         return np.matmul(a, b)
-    turned = a.ndim == b.ndim == 2 and len(a) <= _FEW and b.flags.f_contiguous
-    if turned:
-        a, b = b.T, a.T
     shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
     out = memory.empty(shape, a.dtype)
     threads.side_by_side(np.matmul, list(_parts(a, b, out, threads.get_num_threads())))
-    return np.ascontiguousarray(out.T) if turned else out
+    return out
 
 
 def _is_large(a: Array, b: Array) -> bool:
