@@ -104,9 +104,7 @@ def spread(kernel: Callable[..., Any], threads: int, *args: Any) -> tuple[bool, 
     if not _gate.acquire(blocking=False):
         return False, None
     try:
-        if (
-            getattr(_mask, "threads", None) != threads
-        ):  # Numba keeps a number for each Python thread
+        if getattr(_mask, "threads", None) != threads:  # Numba's number is each Python thread's own
             sys.modules["numba"].set_num_threads(threads)
             _mask.threads = threads
         return True, kernel(*args)
@@ -204,9 +202,10 @@ def _soon_asleep() -> Iterator[None]:
 def _after_fork() -> None:
     """In a forked child: stay on one thread if the parent had started Numba's.
 
-    GNU OpenMP's threads do not survive a fork, and Numba ends a child that asks for them.
+    No thread survives a fork. Numba ends a child that asks for those of GNU OpenMP.
     """
-    global _forked
+    global _forked, _helpers
+    _helpers = None
     if "numba" in sys.modules:
         with suppress(ValueError):  # raised where no threads were started
             sys.modules["numba"].threading_layer()
