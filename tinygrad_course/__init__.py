@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import finfo, iinfo
 
-from . import autograd, devices, errors
+from . import autograd, cuda, devices, errors
 from .arrays import get_default_dtype, set_default_dtype
 from .autograd import (
     enable_grad,
@@ -398,6 +398,7 @@ __all__ = [
     "cosh",
     "count_nonzero",
     "cross",
+    "cuda",
     "cummax",
     "cummin",
     "cumprod",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import devices
 from .errors import DtypeError, ShapeError
 from .graph import Value
 
@@ -45,6 +46,9 @@ def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Any:
     wanted = None if dtype is None else checked_dtype(dtype)
     if isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array_interface__"):
         array = np.array(data, dtype=wanted, copy=True if copy else None)
+    elif devices.is_cuda(data) or hasattr(data, "__cuda_array_interface__"):
+        module = devices.cupy()
+        array = (module.array if copy else module.asarray)(data, dtype=wanted)
     else:
         array = _from_python(data, wanted)
     checked_dtype(array.dtype)
@@ -109,23 +113,61 @@ def constant(value: float, dtype: Any) -> Any:
     return found
 
 
+def operand(value: float, x: Any) -> Any:
+    """A number beside x: an array of its dtype, which NumPy takes fastest and CuPy refuses."""
+    return constant(value, x.dtype) if isinstance(x, np.ndarray) else value
+
+
+def one_like(array: Any) -> Any:
+    """1, in the shape and dtype of an array of one element, where that lives."""
+    if isinstance(array, np.ndarray):
+        one = constant(1.0, array.dtype)
+        return one if array.ndim == 0 else one.reshape(array.shape)
+    return np.ones_like(array)
+
+
 def promote(raw: list[Any], floating: bool = False) -> list[Any]:
     """Bring arrays and Python numbers to one dtype, by PyTorch's rule.
 
     bool < integer < floating; within a kind arrays with dimensions decide, then 0-d arrays, then
     Python numbers; only a higher kind changes the result.
     """
+    for a in raw:
+        if not isinstance(a, HOST):
+            return _promote_others(raw, floating)
+    return _promote(raw, floating, constant)
+
+
+HOST = (np.ndarray, int, float)
+
+
+def _promote(raw: list[Any], floating: bool, number: Any) -> list[Any]:
     if len(raw) == 1 and (raw[0].dtype.kind == "f" or not floating):
         return raw
     dtype = result_dtype(raw)
     if floating and dtype.kind != "f":
         dtype = _default_dtype
     return [
-        constant(a, dtype)
+        number(a, dtype)
         if isinstance(a, (float, int))
         else (a if a.dtype == dtype else a.astype(dtype))
         for a in raw
     ]
+
+
+def _promote_others(raw: list[Any], floating: bool) -> list[Any]:
+    """`promote` where there are lists, NumPy's numbers or a GPU's arrays among the values."""
+    raw = [a if isinstance(a, HOST) or devices.is_cuda(a) else as_array(a) for a in raw]
+    if all(isinstance(a, HOST) for a in raw):
+        return _promote(raw, floating, constant)
+    # CuPy takes NumPy's numbers and refuses its arrays, 0-d ones too
+    raw = [a[()] if isinstance(a, np.ndarray) and not a.ndim else a for a in raw]
+    return _promote(raw, floating, lambda *v: constant(*v)[()])
+
+
+def truth(x: Any) -> Any:
+    """Truth values of an array or a number."""
+    return x.astype(bool, copy=False) if hasattr(x, "astype") else np.asarray(x, dtype=bool)
 
 
 KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
@@ -151,6 +193,21 @@ def _number_dtype(number: float) -> np.dtype[Any]:
     if isinstance(number, bool):
         return np.dtype(bool)
     return np.dtype("int64") if isinstance(number, int) else _default_dtype
+
+
+def accumulated(ufunc: Any, x: Any, dim: int) -> Any:
+    """Running results along a dimension; CuPy has running sums only: the others by doubling."""
+    if isinstance(x, np.ndarray):
+        return ufunc.accumulate(x, dim)
+    s, step = np.moveaxis(x, dim, 0).copy(), 1
+    while step < len(s):
+        s[step:], step = ufunc(s[step:], s[:-step]), 2 * step
+    return np.moveaxis(s, 0, dim)
+
+
+def top(x: Any, dim: Any) -> Any:
+    """The largest along dimensions, which stay with size 1; of no numbers −∞."""
+    return x.max(axis=dim, keepdims=True) if x.size else x.sum(dim, keepdims=True) - np.inf
 
 
 def _join(a: Any, b: Any) -> np.dtype[Any]:

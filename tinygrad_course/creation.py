@@ -29,6 +29,14 @@ def _made(array: Any, device: Any, requires_grad: bool) -> Tensor:
     return out.requires_grad_() if requires_grad else out
 
 
+def _new(how: str, size: Any, dtype: Any, device: Any, requires_grad: bool, *value: Any) -> Tensor:
+    """An array of a size, made where it will live."""
+    shape = normal_shape((size,) if how == "full" else size)
+    with devices.on(device):
+        array = getattr(devices.module(device), how)(shape, *value, dtype=dtype)
+    return _made(array, None, requires_grad)
+
+
 def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor with a copy of the data.
 
@@ -60,7 +68,7 @@ def full(
     fill_value = as_array(fill_value)
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= fill_value <= np.iinfo(dtype).max:
         raise OptionError(f"full: {fill_value} does not fit into {dtype}")
-    return _made(np.full(normal_shape((size,)), fill_value, dtype), device, requires_grad)
+    return _new("full", size, dtype, device, requires_grad, fill_value.item())
 
 
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -71,19 +79,23 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     (2, 3)
     """
     dtype = get_default_dtype() if dtype is None else checked_dtype(dtype)
-    return _made(np.zeros(normal_shape(size), dtype), device, requires_grad)
+    return _new("zeros", size, dtype, device, requires_grad)
 
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of ones."""
     dtype = get_default_dtype() if dtype is None else checked_dtype(dtype)
-    return _made(np.ones(normal_shape(size), dtype), device, requires_grad)
+    return _new("ones", size, dtype, device, requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor whose elements are whatever the memory held."""
     dtype = get_default_dtype() if dtype is None else checked_dtype(dtype)
-    return _made(np.empty(normal_shape(size), dtype), device, requires_grad)
+    return _new("empty", size, dtype, device, requires_grad)
+
+
+def _beside(input: Any, device: Any) -> Any:
+    return input.device if device is None else device
 
 
 def zeros_like(
@@ -91,7 +103,9 @@ def zeros_like(
 ) -> Tensor:
     """Zeros with the shape, and unless said otherwise the dtype, of another Tensor."""
     dtype = input.dtype if dtype is None else dtype
-    return zeros(tuple(input.shape), dtype=dtype, device=device, requires_grad=requires_grad)
+    return zeros(
+        tuple(input.shape), dtype=dtype, device=_beside(input, device), requires_grad=requires_grad
+    )
 
 
 def ones_like(
@@ -99,7 +113,9 @@ def ones_like(
 ) -> Tensor:
     """Ones with the shape, and unless said otherwise the dtype, of another Tensor."""
     dtype = input.dtype if dtype is None else dtype
-    return ones(tuple(input.shape), dtype=dtype, device=device, requires_grad=requires_grad)
+    return ones(
+        tuple(input.shape), dtype=dtype, device=_beside(input, device), requires_grad=requires_grad
+    )
 
 
 def empty_like(
@@ -107,14 +123,16 @@ def empty_like(
 ) -> Tensor:
     """Whatever the memory held, with the shape and unless said otherwise the dtype of another."""
     dtype = input.dtype if dtype is None else dtype
-    return empty(tuple(input.shape), dtype=dtype, device=device, requires_grad=requires_grad)
+    return empty(
+        tuple(input.shape), dtype=dtype, device=_beside(input, device), requires_grad=requires_grad
+    )
 
 
 def full_like(
     input: Any, fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """One value with the shape, and unless said otherwise the dtype, of another Tensor."""
-    how = {"dtype": input.dtype if dtype is None else dtype, "device": device}
+    how = {"dtype": input.dtype if dtype is None else dtype, "device": _beside(input, device)}
     return full(tuple(input.shape), fill_value, requires_grad=requires_grad, **how)
 
 
@@ -210,7 +228,7 @@ def _random(
     if dtype.kind != "f":
         raise DtypeError(f"these random numbers are fractions, not {dtype}; tc.randint makes those")
     wide = dtype if dtype in (np.float32, np.float64) else np.dtype("float32")
-    drawn = np.asarray(draw(wide))
+    drawn = draw(wide)
     if bounded and dtype != wide:  # rounding must not reach 1
         drawn = np.minimum(drawn, np.nextafter(dtype.type(1), dtype.type(0)))
     return _made(drawn.astype(dtype, copy=False), device, requires_grad)
@@ -222,7 +240,7 @@ def rand(
 ) -> Tensor:  # fmt: skip
     """Uniform random numbers in [0, 1)."""
     shape = normal_shape(size)
-    draw = source(generator).random
+    draw = source(generator, device).random
     return _random(lambda d: draw(shape, dtype=d), dtype, device, requires_grad, bounded=True)
 
 
@@ -232,7 +250,7 @@ def randn(
 ) -> Tensor:  # fmt: skip
     """Normal random numbers with mean 0 and variance 1."""
     shape = normal_shape(size)
-    draw = source(generator).standard_normal
+    draw = source(generator, device).standard_normal
     return _random(lambda d: draw(shape, dtype=d), dtype, device, requires_grad)
 
 
@@ -241,7 +259,7 @@ def rand_like(
     generator: Generator | None = None,
 ) -> Tensor:  # fmt: skip
     """Uniform random numbers in [0, 1) with the shape and dtype of another Tensor."""
-    how = {"dtype": input.dtype if dtype is None else dtype, "device": device}
+    how = {"dtype": input.dtype if dtype is None else dtype, "device": _beside(input, device)}
     return rand(tuple(input.shape), generator=generator, requires_grad=requires_grad, **how)
 
 
@@ -250,7 +268,7 @@ def randn_like(
     generator: Generator | None = None,
 ) -> Tensor:  # fmt: skip
     """Normal random numbers with the shape and dtype of another Tensor."""
-    how = {"dtype": input.dtype if dtype is None else dtype, "device": device}
+    how = {"dtype": input.dtype if dtype is None else dtype, "device": _beside(input, device)}
     return randn(tuple(input.shape), generator=generator, requires_grad=requires_grad, **how)
 
 
@@ -270,8 +288,8 @@ def randint(
         low, high = 0, low
     if high <= low:
         raise OptionError(f"randint: high must exceed low, got low={low} and high={high}")
-    drawn = source(generator).integers(low, high, normal_shape((size,)))
-    return _made(np.asarray(drawn).astype(checked_dtype(dtype)), device, requires_grad)
+    drawn = source(generator, device).integers(low, high, normal_shape((size,)))
+    return _made(drawn.astype(checked_dtype(dtype)), device, requires_grad)
 
 
 def randint_like(
@@ -280,7 +298,7 @@ def randint_like(
 ) -> Tensor:  # fmt: skip
     """Random integers with the shape and dtype of another Tensor."""
     low, high = (0, low) if high is None else (low, high)
-    how = {"dtype": input.dtype if dtype is None else dtype, "device": device}
+    how = {"dtype": input.dtype if dtype is None else dtype, "device": _beside(input, device)}
     return randint(
         low, high, tuple(input.shape), generator=generator, requires_grad=requires_grad, **how
     )
@@ -291,7 +309,7 @@ def randperm(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """The numbers 0 to n − 1 in random order."""
-    drawn = source(generator).permutation(n).astype(checked_dtype(dtype))
+    drawn = source(generator, device).permutation(n).astype(checked_dtype(dtype))
     return _made(drawn, device, requires_grad)
 
 
@@ -312,7 +330,9 @@ def normal(
     >>> tc.normal(tc.zeros(2, 3), 0.1).shape
     (2, 3)
     """
-    middle, spread = (as_tensor(v).detach().numpy() for v in (mean, std))
+    places = [v.device for v in (mean, std) if isinstance(v, Tensor)]
+    device = places[0] if device is None and places else device
+    middle, spread = (devices.place(as_tensor(v)._data, device) for v in (mean, std))
     if (spread < 0).any():
         raise OptionError("normal: std must not be negative")
     try:
@@ -324,6 +344,6 @@ def normal(
     if dtype is None:
         floats = [v.dtype for v in (mean, std) if isinstance(v, Tensor) and v.dtype.kind == "f"]
         dtype = floats[0] if floats else get_default_dtype()
-    drawn = randn(shape, generator=generator, dtype=dtype).numpy()
-    made = np.asarray(middle + spread * drawn).astype(dtype, copy=False)
+    drawn = randn(shape, generator=generator, dtype=dtype, device=device)._data
+    made = devices.together(middle + spread * drawn, ()).astype(dtype, copy=False)
     return _made(made, device, requires_grad)

@@ -56,6 +56,9 @@ def named(message: str) -> str:
 
 def explain(name: str, args: Sequence[Any], params: dict[str, Any], error: Exception) -> Exception:
     """The error again, completed with the operation and what it was given."""
+    places = {str(a.device) for a in args if hasattr(a, "device")}
+    if len(places) > 1:
+        return mixed_devices(name, args)
     known = (ShapeError, DtypeError, OptionError, GradientError, IndexError, TypeError)
     kind: type[Exception] = next((k for k in known if isinstance(error, k)), ShapeError)
     given = ", ".join(_described(a) for a in args)
@@ -76,6 +79,19 @@ def mixed_faces(name: str) -> DtypeError:
     return DtypeError(
         f"{name}() got a Scalar and a Tensor; they are two kinds of number and do not mix: "
         "use tc.tensor(s.data) to continue with Tensors, or t.item() with Scalars"
+    )
+
+
+def mixed_devices(name: str, args: Sequence[Any]) -> DeviceError:
+    """Tensors on several devices in one operation."""
+    where = [
+        f"argument {i} ({_described(a)}) is on {a.device}"
+        for i, a in enumerate(args, 1)
+        if hasattr(a, "device")
+    ]
+    return DeviceError(
+        f"{name}: all tensors must be on one device: {', '.join(where)}; move them there first: "
+        "x.to('cuda') or x.cpu(), model.to('cuda') for all of its parameters"
     )
 
 

@@ -394,7 +394,7 @@ def _basis(x: Any) -> Iterator[Any]:
         yield _one(x)
         return
     for i in range(x._data.size):
-        e = np.zeros(x.shape, x.dtype)
+        e = np.zeros_like(x._data)
         e.flat[i] = 1
         yield wrap(Tensor, e, None)
 

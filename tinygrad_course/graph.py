@@ -26,23 +26,28 @@ tick: Callable[[], int] = itertools.count(1).__next__
 
 
 class Kind:
-    """A shape and a dtype. Kinds are interned, so equal kinds are one object and `is` compares."""
+    """A shape, a dtype and a type of array, which tells NumPy's from a GPU's.
 
-    __slots__ = ("dtype", "shape")
+    Kinds are interned, so equal kinds are one object and `is` compares.
+    """
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+    __slots__ = ("dtype", "shape", "takes_numbers")
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any, array: type) -> None:
         self.shape = shape
         self.dtype = dtype
+        # a Python number beside it is taken as a 0-d array of its dtype
+        self.takes_numbers = bool(shape) and array is np.ndarray and dtype.kind == "f"
 
 
-SCALAR = Kind((), float)
-_kinds: dict[tuple[Any, Any], Kind] = {}
+SCALAR = Kind((), float, float)
+_kinds: dict[tuple[Any, Any, Any], Kind] = {}
 
 
 def kind_of(array: Any) -> Kind:
     """The kind of an array. Those of 0-d arrays are new each time: NumPy's operators turn 0-d
     arrays into numbers, so they must not look alike to the fast path of the operators."""
-    key = (array.shape, array.dtype)
+    key = (array.shape, array.dtype, type(array))
     kind = _kinds.get(key)
     if kind is None:
         kind = Kind(*key)
@@ -209,7 +214,7 @@ class Handle:
 
 def run_hooks(node: Node, g: Any, face: type[Value]) -> Any:
     boxed = isinstance(g, Value)
-    grad = g if boxed else wrap(face, g if node.kind is SCALAR else np.asarray(g), None)
+    grad = g if boxed else wrap(face, g if node.kind is SCALAR else _array(g), None)
     assert node.extra is not None
     for hook in node.extra.hooks:
         if hook is KEEP:
@@ -389,6 +394,11 @@ def check_stale(node: Node, parent: Node, saved: tuple[Any, ...]) -> int:
 # --- handing gradients over -----------------------------------------------------------------------
 
 
+def _array(g: Any) -> Any:
+    """An array, where NumPy's sums give a number."""
+    return np.asarray(g) if isinstance(g, np.generic) else g
+
+
 def _deliver(node: Node, g: Any, face: type[Value]) -> None:
     """Add `g` to the node's `.grad`."""
     old = getattr(node, "grad", None)
@@ -396,7 +406,7 @@ def _deliver(node: Node, g: Any, face: type[Value]) -> None:
         node.grad = old + g
         return
     if not isinstance(g, Value):
-        g = wrap(face, np.asarray(g), None)
+        g = wrap(face, _array(g), None)
     node.grad = g if old is None or (node.kind is SCALAR and old == 0.0) else old + g
 
 
@@ -406,7 +416,7 @@ def accumulate(grads: dict[Node, Any], face: type[Value]) -> None:
         node, g = grads.popitem()
         if node.extra is not None and node.extra.hooks:
             g = run_hooks(node, g, face)
-        if isinstance(g, np.ndarray) and getattr(node, "grad", None) is None:
+        if not isinstance(g, (Value, float)) and getattr(node, "grad", None) is None:
             g = own(g)
         _deliver(node, g, face)
 

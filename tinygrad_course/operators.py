@@ -397,7 +397,7 @@ def _tensor_binary(prim: Primitive, face: Any) -> Method:
         left, kind = self._node, self._kind
         if type(other) is face and kind is other._kind and (any_kind or kind.dtype.kind == "f"):
             y, right = other._data, other._node
-        elif isinstance(other, NUMBERS) and kind.dtype.kind == "f" and kind.shape:
+        elif kind.takes_numbers and isinstance(other, NUMBERS):
             y, right = constant(other, kind.dtype), None
         else:
             return prim(self, other) if isinstance(other, OPERANDS) else NotImplemented

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import devices
 from .arrays import checked_dtype, get_default_dtype
-from .errors import GradientError, ShapeError
+from .errors import DeviceError, GradientError, ShapeError
 from .graph import Value
 from .ops import shape
 from .ops.index import index_put
@@ -111,7 +111,9 @@ class TensorProtocols(Value):
     # --- values out ---
 
     def numpy(self, *, force: builtins.bool = False) -> np.ndarray[Any, Any]:
-        """The elements as a NumPy array that shares memory; force: of a tensor in a graph, too.
+        """The elements as a NumPy array: shared memory, or a copy of a GPU's.
+
+        force: of a tensor in a graph, too.
 
         Raises:
             GradientError: gradients flow through this tensor; use `.detach().numpy()`.
@@ -123,10 +125,14 @@ class TensorProtocols(Value):
         return devices.to_numpy(self._data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if devices.is_cuda(self._data):
+            raise DeviceError(
+                f"a tensor on {self.device} becomes no NumPy array by itself; write x.cpu() first"
+            )
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self.numpy().__dlpack__(**options)
+        return self._data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
         return self._data.__dlpack_device__()
@@ -183,12 +189,15 @@ class TensorProtocols(Value):
         return memo.setdefault(id(self), rebuild(*args))
 
     def __repr__(self) -> str:
-        text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=1000)
+        host = devices.to_numpy(self._data)
+        text = np.array2string(host, separator=", ", prefix="tensor(", threshold=1000)
         parts = [text]
         if self._data.dtype not in (get_default_dtype(), np.dtype("int64"), np.dtype(bool)):
             parts.append(f"dtype={self._data.dtype}")
         if self._data.size == 0 and self.shape != (0,):
             parts.append(f"size={self.shape}")
+        if self.is_cuda:
+            parts.append(f"device='{self.device}'")
         if self._node is not None:
             leaf = self._node.prim is None
             parts.append("requires_grad=True" if leaf else f"op={self._node.name}")
@@ -215,12 +224,13 @@ class TensorProtocols(Value):
                 device = a
             else:
                 dtype = a
-        devices.check(device)
+        moved: Any = self
+        if device is not None and (place := devices.check(device)) != self.device:
+            moved = shape.move(self, device=place, source=self.device)
         dtype = self.dtype if dtype is None else checked_dtype(dtype)
-        same: Any = self
         if dtype == self.dtype:
-            return shape.clone(self) if copy else same
-        return shape.cast(self, dtype=dtype, source=self.dtype)
+            return shape.clone(self) if copy and moved is self else moved
+        return shape.cast(moved, dtype=dtype, source=self.dtype)
 
     def cpu(self) -> Tensor:
         """This tensor in the computer's main memory."""
@@ -265,7 +275,8 @@ class TensorProtocols(Value):
     def type(self, dtype: Any = None) -> Any:
         """This tensor in another dtype (or "DoubleTensor"); without one, the name of its own."""
         if dtype is None:
-            return f"tinygrad_course.{_TYPES[self.dtype.name]}"
+            place = "cuda." if self.is_cuda else ""
+            return f"tinygrad_course.{place}{_TYPES[self.dtype.name]}"
         named = {v: k for k, v in _TYPES.items()}
         if isinstance(dtype, str) and dtype.split(".")[-1] in named:
             dtype = named[dtype.split(".")[-1]]
@@ -281,8 +292,8 @@ class TensorProtocols(Value):
         return self.device.startswith("cuda")
 
     def type_as(self, other: Any) -> Tensor:
-        """This tensor with the dtype of another."""
-        return self.to(other.dtype)
+        """This tensor with the dtype and on the device of another."""
+        return self.to(other)
 
     def contiguous(self) -> Tensor:
         """This tensor with its elements in row-major order in memory."""
@@ -291,7 +302,7 @@ class TensorProtocols(Value):
 
     def fill_(self, value: Any) -> Tensor:
         """Every element becomes `value`."""
-        value = self._constant(value).to(self.dtype)
+        value = self._constant(value).to(self)
         if value.ndim:
             raise ShapeError(f"fill_: one value is needed, got a tensor of shape {value.shape}")
         return self._become(index_put(self, value, index=..., shape=self.shape), "fill_")
@@ -302,5 +313,5 @@ class TensorProtocols(Value):
 
     def copy_(self, source: Any) -> Tensor:
         """The elements become those of `source`, broadcast and converted."""
-        source = self._constant(source).to(self.dtype)
+        source = self._constant(source).to(self)
         return self._become(index_put(self, source, index=..., shape=self.shape), "copy_")

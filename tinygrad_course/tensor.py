@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import devices, errors
-from .arrays import KINDS, as_array, constant, promote
+from .arrays import KINDS, as_array, one_like, promote, truth
 from .errors import DtypeError, GradientError, ShapeError
 from .graph import Node, Value, accumulate, kind_of, walk, wrap
 from .kernels.memory import is_shared
@@ -30,10 +30,11 @@ class Tensor(TensorMethods, TensorProtocols):
         data: a number, a nested sequence of numbers, a NumPy array or a Tensor.
         requires_grad: whether gradients flow to it; floating dtypes only.
         dtype: the NumPy dtype to convert to.
-        device: "cpu".
+        device: "cpu" or "cuda"; where the data are, unless given.
 
     Raises:
         DtypeError: a dtype that is not one of `DTYPES`, or a gradient for integers.
+        DeviceError: a device that is not there.
         ShapeError: rows of different lengths.
 
     >>> import tinygrad_course as tc
@@ -64,15 +65,12 @@ class Tensor(TensorMethods, TensorProtocols):
     @staticmethod
     def _compute(prim: Primitive, raw: list[Any], params: dict[str, Any]) -> Any:
         if prim.elementwise:
-            for i, a in enumerate(raw):
-                if not isinstance(a, (np.ndarray, int, float)):
-                    raw[i] = as_array(a)
             if prim is ops.where:
-                raw[:] = [np.asarray(raw[0], dtype=bool), *promote(raw[1:])]
+                raw[:] = [truth(raw[0]), *promote(raw[1:])]
             else:
                 raw[:] = promote(raw, prim.floating)
         out = prim.forward(*raw, **params)
-        return np.asarray(out) if isinstance(out, np.generic) else out
+        return out if type(out) is np.ndarray else devices.together(out, raw)
 
     @staticmethod
     def _constant(data: Any) -> Tensor:
@@ -141,15 +139,14 @@ class Tensor(TensorMethods, TensorProtocols):
         if gradient is None:
             if self._data.size != 1:
                 raise errors.several_elements(self.shape)
-            one = constant(1.0, self.dtype)
-            one = one if self.ndim == 0 else one.reshape(self.shape)
+            one = one_like(self._data)
             return wrap(Tensor, one, None) if boxed else one
         gradient = as_tensor(gradient)
         if gradient.shape != self.shape:
             raise ShapeError(
                 f"the gradient has shape {gradient.shape}, the value {self.shape}; they must agree"
             )
-        gradient = gradient.to(self.dtype)
+        gradient = gradient.to(self.device, self.dtype)
         return gradient if boxed else gradient._data
 
     def _need_node(self) -> Node:
@@ -220,11 +217,7 @@ class Tensor(TensorMethods, TensorProtocols):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._check_writable("x[index] = value")
-        if isinstance(value, Tensor):
-            value = value.to(self.dtype)
-        else:
-            value = wrap(Tensor, as_array(value).astype(self.dtype, copy=False), None)
-        changed = indexing.put(self, index, value)
+        changed = indexing.put(self, index, as_tensor(value).to(self))
         if changed is not None:
             self._become(changed, "x[index] = value")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course import devices
 from tinygrad_course.errors import OptionError, ShapeError
 from tinygrad_course.graph import Value
 from tinygrad_course.ops import shape as rows
@@ -237,15 +238,15 @@ def repeat_interleave(
     [1, 1, 2, 2]
     """
     if repeats is None:
-        counts = np.asarray(input._data)
-        return input._constant(_positions(counts, counts.size, output_size))
+        counts = devices.to_numpy(input._data)
+        positions = _positions(counts, counts.size, output_size)
+        return input._constant(devices.like(input._data, positions))
     if dim is None:
         input, dim = reshape_(input, (-1,)), 0
     dim = normal_dim(dim, input.ndim)
     input = input if input.ndim else reshape_(input, (1,))
-    index = _positions(
-        np.asarray(getattr(repeats, "_data", repeats)), input.shape[dim], output_size
-    )
+    counts = devices.to_numpy(repeats._data) if isinstance(repeats, Value) else np.asarray(repeats)
+    index = _positions(counts, input.shape[dim], output_size)
     return get(input, at(dim, index))
 
 
@@ -356,7 +357,7 @@ def triu(input: Any, diagonal: int = 0) -> Any:
 
 def _triangle(name: str, input: Any, diagonal: int, lower: bool) -> Any:
     _need_dims(name, input, 2)
-    inside = np.tri(input.shape[-2], input.shape[-1], diagonal, dtype=bool)
+    inside = np.tri(input.shape[-2], input.shape[-1], diagonal, dtype=bool, like=input._data)
     return where(inside if lower else ~inside, input, np.zeros((), input.dtype))
 
 
@@ -411,7 +412,8 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     [3, 2, 2]
     """
     dim = _dim_of("tensor_split", input, dim)
-    found = getattr(indices_or_sections, "_data", indices_or_sections)
+    found = indices_or_sections
+    found = devices.to_numpy(found._data) if isinstance(found, Value) else found
     size, asked = input.shape[dim], np.asarray(found, dtype=np.int64)
     if asked.ndim == 0:
         n = int(asked)

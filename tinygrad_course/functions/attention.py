@@ -31,7 +31,9 @@ def attention_weights(
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     scores = (query * scale) @ key.mT
     if is_causal:
-        scores = ops.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -math.inf)
+        scores = ops.where(
+            np.tri(*scores.shape[-2:], dtype=bool, like=scores._data), scores, -math.inf
+        )
     if attn_mask is not None:
         mask = as_tensor(attn_mask)
         allowed = mask.dtype.kind == "b"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course import devices
 from tinygrad_course.errors import DtypeError, OptionError, ShapeError
 from tinygrad_course.graph import Value
 from tinygrad_course.ops import elementwise
@@ -176,11 +177,16 @@ def _one_value(name: str, x: Any, value: Any) -> Any:
     return np.asarray(value).astype(x.dtype)
 
 
+def _placed(value: Any, x: Any) -> Any:
+    """A constant on the device of x."""
+    return value if isinstance(value, Value) else devices.like(x._data, value)
+
+
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """The input with one value in the slices at `index` of a dimension."""
     x, dim, i = _slices("index_fill", input, dim, index, -1)
     i = i % x.shape[dim] if i.size else i
-    value = _one_value("index_fill", input, value)
+    value = _placed(_one_value("index_fill", input, value), input)
     # a place named twice must not have the value's gradient twice
     return _written(x, value, rows.at(dim, np.unique(i)), tuple(input.shape))
 
@@ -248,7 +254,8 @@ def index_put(
     """
     index = rows.plain_index(tuple(indices), input.shape)
     _same_dtype("index_put", input, values)
-    shape = tuple(np.broadcast_to(np.zeros((), bool), input.shape)[index].shape)
+    one = np.zeros_like(input._data, dtype=bool, shape=())
+    shape = tuple(np.broadcast_to(one, input.shape)[index].shape)
     if _joint_shape("index_put", values, np.empty(shape, bool)) != shape:
         raise ShapeError(f"index_put: values of shape {values.shape} for places of shape {shape}")
     if not accumulate:
@@ -285,7 +292,7 @@ def scatter(
     if isinstance(given, Value) and value is None:
         source = _cut("scatter", x, given, i)
     else:
-        source = broadcast_to_(_one_value("scatter", x, given), i.shape)
+        source = broadcast_to_(_placed(_one_value("scatter", x, given), x), i.shape)
     if reduce == "add":
         out = elementwise.add(x, rows.scatter_at(source, i, dim=dim, shape=tuple(x.shape)))
         return out if input.ndim else reshape_(out, ())

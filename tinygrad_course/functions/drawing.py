@@ -10,7 +10,7 @@ from tinygrad_course import devices
 from tinygrad_course.arrays import as_array, checked_dtype
 from tinygrad_course.errors import DtypeError, OptionError, ShapeError
 from tinygrad_course.generator import Generator, source
-from tinygrad_course.graph import wrap
+from tinygrad_course.graph import Value, wrap
 from tinygrad_course.ops.shape import normal_shape
 
 # --- draws ----------------------------------------------------------------------------------------
@@ -25,11 +25,11 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
     """
     if p is None and input.dtype.kind != "f":
         raise DtypeError(f"bernoulli: probabilities are floating numbers, input is {input.dtype}")
-    chance = input._data if p is None else np.asarray(p, np.float64)
+    chance = input._data if p is None else np.float64(p)
     if not ((chance >= 0) & (chance <= 1)).all():
         raise OptionError("bernoulli: probabilities lie between 0 and 1")
-    drawn = source(generator).random(tuple(input.shape)) < chance
-    return wrap(input._face, drawn.astype(input.dtype), None)
+    drawn = source(generator, input.device).random(tuple(input.shape)) < chance
+    return _made(input, drawn.astype(input.dtype), None, False)
 
 
 def multinomial(
@@ -49,12 +49,12 @@ def multinomial(
     [1, 1, 1]
     """
     _check_weights(input, num_samples, replacement)
-    weights = np.asarray(input._data, np.float64)
-    draw, shape = source(generator), (*weights.shape[:-1], num_samples)
+    weights = input._data.astype(np.float64)
+    draw, shape = source(generator, input.device), (*weights.shape[:-1], num_samples)
     if replacement:
         edges = weights.cumsum(-1)
         total = edges[..., -1:]
-        at = np.minimum(draw.random(shape) * total, np.nextafter(total, 0))  # never the total
+        at = np.minimum(draw.random(shape) * total, np.nextafter(total, 0.0))  # never the total
         found = (at[..., None] >= edges[..., None, :]).sum(-1)
     else:
         # the largest of log wᵢ + Gumbel noise are a draw without replacement (Efraimidis, Vieira)
@@ -91,7 +91,7 @@ def normal_(
     if std < 0:
         raise OptionError(f"normal_: std is {std}; it must not be negative")
     _need_floating("normal_", self)
-    return _become(self, source(generator).normal(mean, std, self.shape), "normal_")
+    return _become(self, source(generator, self.device).normal(mean, std, self.shape), "normal_")
 
 
 def uniform_(
@@ -105,18 +105,18 @@ def uniform_(
     if to < low:
         raise OptionError(f"uniform_: from={low} is above to={to}")
     _need_floating("uniform_", self)
-    drawn = low + (to - low) * source(generator).random(self.shape)
-    below = np.nextafter(np.asarray(to, self.dtype), np.asarray(low, self.dtype))
+    drawn = low + (to - low) * source(generator, self.device).random(self.shape)
+    below = np.nextafter(self.dtype.type(to), self.dtype.type(low))
     drawn = drawn.astype(self.dtype)  # which may round up to the bound, and that is left out
     return _become(self, np.where(drawn < to, drawn, below), "uniform_")
 
 
 def bernoulli_(self: Any, p: Any = 0.5, *, generator: Generator | None = None) -> Any:
     """Every element becomes 1 with probability p (a number or a tensor), else 0."""
-    chance = np.asarray(getattr(p, "_data", p), np.float64)
+    chance = p._data.astype(np.float64) if isinstance(p, Value) else np.float64(p)
     if not ((chance >= 0) & (chance <= 1)).all():
         raise OptionError("bernoulli_: probabilities lie between 0 and 1")
-    return _become(self, source(generator).random(self.shape) < chance, "bernoulli_")
+    return _become(self, source(generator, self.device).random(self.shape) < chance, "bernoulli_")
 
 
 def _need_floating(name: str, x: Any) -> None:
@@ -125,7 +125,9 @@ def _need_floating(name: str, x: Any) -> None:
 
 
 def _become(self: Any, array: Any, name: str) -> Any:
-    return self._become(wrap(self._face, np.asarray(array).astype(self.dtype), None), name)
+    return self._become(
+        wrap(self._face, devices.together(array, ()).astype(self.dtype), None), name
+    )
 
 
 # --- tensors with the dtype of another ------------------------------------------------------------
@@ -136,6 +138,7 @@ def new_tensor(
 ) -> Any:
     """A tensor with a copy of the data, in the dtype of this one unless said otherwise."""
     dtype = self.dtype if dtype is None else checked_dtype(dtype)
+    device = self.device if device is None else device
     return _made(self, as_array(data, dtype, copy=True), device, requires_grad)
 
 
@@ -170,9 +173,11 @@ def new_full(
 
 def _filled(self: Any, size: Any, value: Any, dtype: Any, device: Any, requires_grad: bool) -> Any:
     dtype = self.dtype if dtype is None else checked_dtype(dtype)
-    return _made(self, np.full(normal_shape(size), value, dtype), device, requires_grad)
+    made = np.full_like(self._data, value, dtype, "C", shape=normal_shape(size))
+    return _made(self, made, device, requires_grad)
 
 
 def _made(self: Any, array: Any, device: Any, requires_grad: bool) -> Any:
-    out = wrap(self._face, devices.place(array, device), None)
+    array = devices.place(devices.together(array, ()), device)
+    out = wrap(self._face, array, None)
     return out.requires_grad_() if requires_grad else out

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course import devices
 from tinygrad_course.errors import DtypeError, OptionError, ShapeError
 from tinygrad_course.graph import wrap
 from tinygrad_course.ops import elementwise as ops
@@ -143,6 +144,10 @@ def poisson_nll_loss(
     return reduced("poisson_nll_loss", loss, reduction)
 
 
+def _everywhere(value: float, input: Any) -> Any:
+    return as_tensor(np.full_like(input._data, value, dtype=np.result_type(value)))
+
+
 def gaussian_nll_loss(
     input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6,
     reduction: str = "mean",
@@ -159,7 +164,7 @@ def gaussian_nll_loss(
         ShapeError: a var of another shape.
     """
     must_broadcast("gaussian_nll_loss", input=input, target=target)
-    var = as_tensor(var) if hasattr(var, "shape") else as_tensor(np.full(input.shape, var))
+    var = as_tensor(var) if hasattr(var, "shape") else _everywhere(var, input)
     if var._data.size and var._data.min() < 0:
         raise OptionError(f"gaussian_nll_loss: var holds {var._data.min():g}; none may be negative")
     if var.shape != input.shape:
@@ -224,8 +229,11 @@ def same_shape(name: str, input: Any, target: Any) -> Any:
 
 
 def check_labels(name: str, labels: Any, classes: int, ignore: int | None = None) -> None:
-    """Raise, naming the first label outside 0 to classes − 1 that is not the ignored one."""
-    if _inside(labels, classes):
+    """Raise, naming the first label outside 0 to classes − 1 that is not the ignored one.
+
+    Labels on a GPU are not looked at: the CPU would have to wait for it at every step.
+    """
+    if devices.is_cuda(labels) or _inside(labels, classes):
         return
     wrong = (labels < 0) | (labels >= classes)
     if ignore is not None:
@@ -357,6 +365,7 @@ def cross_entropy(
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     labels = labels_of("cross_entropy", input, target)
     plain = weight is None and not label_smoothing and reduction == "mean" and input.ndim == 2
+    plain = plain and not devices.is_cuda(labels)  # whether some are ignored is not looked at there
     plain = plain and labels.size and (ignore_index < 0 or ignore_index not in labels)
     if plain and _inside(labels, input.shape[1]):
         return rows.cross_entropy(input, target)

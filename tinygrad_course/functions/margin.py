@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course.arrays import accumulated
 from tinygrad_course.errors import DtypeError, OptionError, ShapeError
 from tinygrad_course.graph import wrap
 from tinygrad_course.ops import elementwise as ops
@@ -115,7 +116,7 @@ def multi_margin_loss(
     lack = ops.relu(margin - gather(input, -1, index) + input)
     lack = lack if p == 1 else ops.square(lack)
     lack = lack if weight is None else lack * weight[labels[..., None]]
-    others = np.arange(classes) != labels[..., None]
+    others = np.arange(classes, like=labels) != labels[..., None]
     loss = reduce.sum(ops.where(others, lack, 0.0), -1) / classes
     return reduced("multi_margin_loss", loss, reduction)
 
@@ -133,10 +134,12 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
     if labels.dtype.kind not in "iu":
         raise DtypeError(f"multilabel_margin_loss: class labels are integers, not {labels.dtype}")
     classes = input.shape[-1]
-    there = np.logical_and.accumulate(labels >= 0, axis=-1)
+    there = accumulated(np.logical_and, labels >= 0, -1)
     safe = np.where(there, labels, 0)
     check_labels("multilabel_margin_loss", safe, classes)
-    chosen = ((safe[..., None] == np.arange(classes)) & there[..., None]).any(-2)  # (..., C)
+    chosen = ((safe[..., None] == np.arange(classes, like=labels)) & there[..., None]).any(
+        -2
+    )  # (..., C)
     pairs = there[..., :, None] & ~chosen[..., None, :]
     right = gather(input, -1, wrap(Tensor, safe, None))
     lack = ops.relu(1.0 - unsqueeze(right, -1) + unsqueeze(input, -2))  # (..., labels, C)

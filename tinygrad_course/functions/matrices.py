@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_course import devices
 from tinygrad_course.errors import DtypeError, GradientError, LinAlgError, OptionError, ShapeError
 from tinygrad_course.graph import Value
 from tinygrad_course.modes import is_grad_enabled
@@ -202,7 +203,7 @@ def solve_triangular(
     offset = int(unitriangular)
     A = triu(A, offset) if upper else tril(A, -offset)
     if unitriangular:
-        A = add(A, np.eye(A.shape[-1], dtype=A.dtype))
+        A = add(A, devices.module_of(A._data).eye(A.shape[-1], dtype=A.dtype))
     if left:
         return _solve("solve_triangular", A, B)
     out = _solve("solve_triangular", transpose(A, -2, -1), transpose(B, -2, -1))
@@ -215,7 +216,7 @@ def matrix_power(A: Any, n: int) -> Any:
     if n < 0:
         return matrix_power(inv(A), -n)
     if n == 0:
-        return add(mul(A, 0), np.eye(A.shape[-1], dtype=A.dtype))
+        return add(mul(A, 0), devices.module_of(A._data).eye(A.shape[-1], dtype=A.dtype))
     half = matrix_power(A, n // 2) if n > 1 else None
     out = A if half is None else matmul(half, half)
     return matmul(out, A) if n % 2 and n > 1 else clone(out) if n == 1 else out
@@ -318,7 +319,7 @@ def qr(A: Any, mode: str = "reduced") -> QR:
     q, r = part(out, 0, m), transpose(part(out, m, out.shape[-2]), -2, -1)
     if m < n:
         r = cat([r, matmul(transpose(q, -2, -1), part_of_columns(A, m, n))], -1)
-    return QR(A._constant(np.empty(0, A.dtype)) if mode == "r" else owned(q), owned(r))
+    return QR(A._constant(np.empty_like(A._data, shape=0)) if mode == "r" else owned(q), owned(r))
 
 
 def part_of_columns(x: Any, start: int, stop: int) -> Any:

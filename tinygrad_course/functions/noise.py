@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_course import creation
+from tinygrad_course import devices
 from tinygrad_course.errors import OptionError, ShapeError
+from tinygrad_course.generator import source
 from tinygrad_course.graph import wrap
 from tinygrad_course.ops import elementwise as ops
 from tinygrad_course.ops import reduce
@@ -29,7 +30,7 @@ def check_probability(name: str, p: float) -> float:
 def _kept(name: str, form: tuple[int, ...], p: float, x: Any) -> Any:
     """1 with probability 1 − p, else 0, as a Tensor of x's dtype."""
     need_floating(name, x)
-    drawn = creation.default_generator.numpy.random(form, dtype=np.float32)
+    drawn = source(None, x.device).random(form, dtype=np.float32)
     return wrap(Tensor, (drawn >= p).astype(x.dtype), None)
 
 
@@ -147,8 +148,8 @@ def rrelu(
         raise OptionError(f"rrelu: lower {lower} exceeds upper {upper}")
     slope: Any = (lower + upper) / 2
     if training:
-        drawn = creation.default_generator.numpy.uniform(lower, upper, input.shape)
-        slope = wrap(Tensor, np.asarray(drawn).astype(input.dtype), None)
+        drawn = source(None, input.device).uniform(lower, upper, input.shape)
+        slope = wrap(Tensor, devices.together(drawn, ()).astype(input.dtype), None)
     return ops.where(input > 0, input, input * slope)
 
 
@@ -173,8 +174,8 @@ def gumbel_softmax(
     """
     if tau <= 0:
         raise OptionError(f"gumbel_softmax: tau must be positive, got {tau}")
-    drawn = creation.default_generator.numpy.gumbel(size=logits.shape)
-    noise = wrap(Tensor, np.asarray(drawn).astype(logits.dtype), None)
+    drawn = source(None, logits.device).gumbel(size=logits.shape)
+    noise = wrap(Tensor, devices.together(drawn, ()).astype(logits.dtype), None)
     soft = reduce.softmax((logits + noise) / tau, dim)
     if not hard:
         return soft

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course import devices
 from tinygrad_course.errors import DtypeError, OptionError, ShapeError, explain
 from tinygrad_course.kernels import geometry
 from tinygrad_course.kernels import taps as sampling
 from tinygrad_course.modes import is_grad_enabled
 from tinygrad_course.ops import reduce
+from tinygrad_course.ops.elementwise import div
 from tinygrad_course.ops.shape import cast, reshape_, squeeze, unsqueeze
 from tinygrad_course.ops.window import (
     adaptive_indices,
@@ -206,9 +208,11 @@ def _avg_volume(x: Any, how: dict[str, Any], ceil_mode: bool, counting: dict[str
     axes = geometry.divisors((d, h, w), tuple(out.shape[2:]), **how, **counting)
     depth, rows, columns = (np.array(axis, np.float64) for axis in axes)
     share = depth[:, None, None] * rows[:, None] * columns / (deep * math.prod(flat))
+    even = (share == 1).all()
+    share = devices.like(getattr(x, "_data", x), share)
     if x.dtype.kind != "f":
-        return cast(out / share, dtype=x.dtype, source=np.dtype(np.float64))
-    return out if (share == 1).all() else out / share.astype(x.dtype)
+        return cast(div(out, share), dtype=x.dtype, source=np.dtype(np.float64))
+    return out if even else div(out, share.astype(x.dtype))
 
 
 # --- adaptive windows -----------------------------------------------------------------------------

@@ -147,7 +147,7 @@ def unique(
     found = np.unique(
         input._data, return_inverse=True, return_counts=True, axis=axis, equal_nan=False
     )
-    values, inverse, counts = (wrap(input._face, np.asarray(v), None) for v in found)
+    values, inverse, counts = (wrap(input._face, v, None) for v in found)
     inverse = reshape_(inverse, tuple(input.shape) if axis is None else (input.shape[axis],))
     wanted = [inverse] * bool(return_inverse) + [counts] * bool(return_counts)
     return (values, *wanted) if wanted else values

@@ -16,7 +16,7 @@ def where(c: Any, x: Any, y: Any) -> Any:
     the pixels a relu lets through) most guesses of the processor are wrong: these few passes take a
     seventh of its time. As integers, for 0 · inf would be NaN.
     """
-    if np.size(c) < _LEAST:
+    if not isinstance(c, np.ndarray) or c.size < _LEAST:
         return np.where(c, x, y)
     dtype = np.result_type(x, y)
     x, y = [v if isinstance(v, np.ndarray) else np.array(v, dtype) for v in (x, y)]

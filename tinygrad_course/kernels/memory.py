@@ -29,7 +29,8 @@ def is_shared(array: Array) -> bool:
     """Whether anything but the one tensor that holds this array can reach its memory."""
     while array is not None and type(array) is not _Room:
         # +1: a tensor and a variable of the caller's, or an array made of this one
-        if type(array) is not np.ndarray or sys.getrefcount(array) > _ALONE + 1:
+        known = type(array) is np.ndarray or hasattr(array, "__cuda_array_interface__")
+        if not known or sys.getrefcount(array) > _ALONE + 1:
             return True
         array = array.base
     return False

@@ -39,12 +39,12 @@ class Moments:
 
     def count(self, x: Array) -> Any:
         """How many values make a mean."""
-        return np.asarray(math.prod(x.shape[d] for d in self.dims), x.dtype)
+        return x.dtype.type(math.prod(x.shape[d] for d in self.dims))
 
     def find(self, x: Array) -> None:
         if not self.given:
             count, far = self.count(x), x
-            self.mean = np.zeros(self.shape(x), x.dtype)
+            self.mean = np.zeros_like(x, shape=self.shape(x))
             if self.centred:
                 self.mean = np.add.reduce(x, self.dims, keepdims=True) / count
                 far = np.subtract(x, self.mean)

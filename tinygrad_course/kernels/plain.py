@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .geometry import Pair, Shape, check_places, check_same, conv_shape, divisors, pool_shape
+from .philox import philox as philox
 from .taps import bins
 
 Array = Any  # numpy.ndarray, or an array that NumPy's functions are handed over to
@@ -135,13 +136,16 @@ def adaptive_max_pool2d_indices(x: Array, *, size: Pair) -> Array:
     Returns:
         (N, C, Ho, Wo).
     """
-    (top, bottom), (left, right) = (bins(n, o) for n, o in zip(x.shape[2:], size, strict=True))
+    axes = zip(x.shape[2:], size, strict=True)
+    (top, bottom), (left, right) = edges = [bins(n, o) for n, o in axes]
+    tall, wide = (int((stop - start).max(initial=0)) for start, stop in edges)
+    top, bottom, left, right = (np.asarray(v, like=x) for v in (top, bottom, left, right))
     best = np.full_like(x, 0, shape=(*x.shape[:2], *size))
     indices = np.full_like(x, -1, shape=best.shape, dtype=np.int64)
-    for i in range((bottom - top).max(initial=0)):
+    for i in range(tall):
         h = np.minimum(top + i, bottom - 1)
         strip = np.take(x, h, axis=2)
-        for j in range((right - left).max(initial=0)):
+        for j in range(wide):
             w = np.minimum(left + j, right - 1)
             value, place = np.take(strip, w, axis=3), h[:, None] * x.shape[3] + w
             wins = (value > best) | (value != value) | (indices < 0)

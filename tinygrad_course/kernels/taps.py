@@ -37,6 +37,24 @@ class Taps:
         return f"<{self.size} to {outputs}, {taps} taps>"
 
     @cached_property
+    def has_gaps(self) -> bool:
+        """Whether some place stands for a zero."""
+        return bool((self.places == self.size).any())
+
+    def beside(self, x: Array) -> tuple[Array, Array | None]:
+        """Places and weights on the device of an array; they are copied there once."""
+        if isinstance(x, np.ndarray):
+            return self.places, self.weights
+        if x.device.id not in self._copies:
+            weights = None if self.weights is None else np.asarray(self.weights, like=x)
+            self._copies[x.device.id] = np.asarray(self.places, like=x), weights
+        return self._copies[x.device.id]
+
+    @cached_property
+    def _copies(self) -> dict[int, tuple[Array, Array | None]]:
+        return {}
+
+    @cached_property
     def back(self) -> Taps:
         """The transposed matrix."""
         outputs, flat = self.places.shape[1], self.places.ravel()
@@ -58,13 +76,14 @@ class Taps:
 def sample(x: Array, *, dim: int, taps: Taps) -> Array:
     """`out[i] = Σ_t weights[t, i] · x[places[t, i]]` along one axis; half precision in single."""
     wide = x.astype(np.float32) if x.dtype == np.float16 else x
-    if (taps.places == taps.size).any():
+    if taps.has_gaps:
         wide = np.concatenate([wide, np.zeros_like(wide, shape=_with(wide.shape, dim, 1))], dim)
     out: Array = None
-    for t, places in enumerate(taps.places):
+    every, weights = taps.beside(x)
+    for t, places in enumerate(every):
         part = np.take(wide, places, axis=dim)
-        if taps.weights is not None:
-            part *= np.reshape(taps.weights[t].astype(wide.dtype), (-1, *(1,) * (x.ndim - dim - 1)))
+        if weights is not None:
+            part *= np.reshape(weights[t].astype(wide.dtype), (-1, *(1,) * (x.ndim - dim - 1)))
         out = part if out is None else np.add(out, part, out=out)
     return out.astype(x.dtype, copy=False)
 

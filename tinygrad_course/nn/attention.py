@@ -174,7 +174,10 @@ class MultiheadAttention(Module):
         form = (*q.shape[:3], k.shape[2])
         k, v, extra = self._extended(k, v)
         if is_causal and attn_mask is None and extra:
-            attn_mask, is_causal = as_tensor(~np.tri(form[2], form[3], dtype=bool)), False
+            attn_mask, is_causal = (
+                as_tensor(~np.tri(form[2], form[3], dtype=bool, like=q._data)),
+                False,
+            )
         mask = self._mask(attn_mask, key_padding_mask, form, q.dtype)
         if extra and mask is not None:  # nobody is kept from looking at these
             mask = shape.pad(mask, widths=[(0, 0)] * (mask.ndim - 1) + [(0, extra)], value=0.0)

@@ -191,7 +191,9 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
             raise OptionError("one_hot: without labels, num_classes must be given")
         num_classes = int(labels.max()) + 1
     check_labels("one_hot", labels, num_classes)
-    return wrap(Tensor, (labels[..., None] == np.arange(num_classes)).astype(np.int64), None)
+    return wrap(
+        Tensor, (labels[..., None] == np.arange(num_classes, like=labels)).astype(np.int64), None
+    )
 
 
 def row_number(name: str, index: int | None, rows: int) -> int | None:

@@ -50,7 +50,7 @@ class Parameter(Tensor):
         return copy
 
     def __reduce__(self) -> Any:
-        return Parameter, (np.asarray(self._data), self.requires_grad)
+        return Parameter, (self._data, self.requires_grad)
 
 
 class StateError(RuntimeError):
@@ -359,17 +359,14 @@ class Module:
                 device = a
             else:
                 dtype = a
-        devices.check(device)
-        if dtype is None:
-            return self
-        dtype = checked_dtype(dtype)
-        if dtype.kind != "f":
+        device = None if device is None else devices.check(device)
+        dtype = None if dtype is None else checked_dtype(dtype)
+        if dtype is not None and dtype.kind != "f":
             raise DtypeError(f"a module can only be converted to a floating dtype, not {dtype}")
         for p in self.parameters():
-            convert(p, dtype)
+            convert(p, dtype, device)
         for b in self.buffers():
-            if b.dtype.kind == "f":
-                convert(b, dtype)
+            convert(b, dtype if b.dtype.kind == "f" else None, device)
         return self
 
     def float(self) -> Self:
@@ -566,19 +563,21 @@ def _locate(error: Exception, caller: Module) -> None:
 
 def write(tensor: Tensor, value: Any) -> None:
     """Copy numbers into the memory of a leaf or constant, so that all who share it see them."""
+    value = devices.place(value, tensor.device) if devices.is_array(value) else value
     np.copyto(tensor._data, value, casting="unsafe")
     if tensor._node is not None:
         tensor._node.touch()
 
 
-def convert(tensor: Tensor, dtype: np.dtype[Any]) -> None:
-    """Change the dtype of a leaf or constant and of its gradient; the object stays the same."""
-    if tensor.dtype == dtype:
+def convert(tensor: Tensor, dtype: np.dtype[Any] | None, device: str | None = None) -> None:
+    """Change dtype or device of a leaf or constant and of its gradient; the object stays."""
+    new = tensor.detach().to(dtype=dtype, device=device)
+    if new._data is tensor._data:
         return
     grad = tensor.grad
     tensor.grad = None
-    tensor.data = tensor._data.astype(dtype)
-    tensor.grad = None if grad is None else grad.detach().to(dtype)
+    tensor.data = new._data
+    tensor.grad = None if grad is None else grad.detach().to(new)
 
 
 def clear_grad(tensor: Tensor, set_to_none: bool) -> None:

@@ -61,7 +61,7 @@ class _Channelwise(_Normalised):
         if self.track_running_stats:
             self.running_mean.data = np.zeros_like(self.running_mean._data)
             self.running_var.data = np.ones_like(self.running_var._data)
-            self.num_batches_tracked.data = np.zeros((), np.int64)
+            self.num_batches_tracked.data = np.zeros_like(self.num_batches_tracked._data)
 
     def _factor(self) -> float:
         """How much the new batch counts: momentum, or its share of all batches so far."""

@@ -148,7 +148,7 @@ class RotaryEncoding(Module):
         half = self.dim // 2
         speed = np.exp(-math.log(self.base) * np.arange(half) / max(half, 1))
         angle = np.arange(start, start + input.shape[-2])[:, None] * speed
-        cos, sin = (creation.tensor(f(angle), input.dtype) for f in (np.cos, np.sin))
+        cos, sin = (creation.tensor(f(angle), input.dtype, input.device) for f in (np.cos, np.sin))
         a, b = shape.split(input, half, -1) if half else (input, input)
         return shape.cat([a * cos - b * sin, a * sin + b * cos], -1)
 

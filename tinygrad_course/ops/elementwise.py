@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_course.arrays import constant
+from tinygrad_course.arrays import operand
 from tinygrad_course.errors import DtypeError, OptionError
 from tinygrad_course.graph import Value
 from tinygrad_course.kernels import choice
@@ -98,7 +98,7 @@ def whole(name: str, formula: str, array: np.ufunc) -> Primitive:
 
 
 def _whole(x: Any) -> Any:
-    if np.asarray(x).dtype.kind == "f":
+    if np.result_type(x).kind == "f":
         raise DtypeError("bits are those of integers and bools; compare first: (x > 0) & (y > 0)")
     return x
 
@@ -193,7 +193,7 @@ xlogy = floating("xlogy", "x ln y; 0 where x = 0", lambda x, y: _xlogy(x, y),
 
 
 def _xlogy(x: Any, y: Any) -> Any:
-    return np.where((x == 0) & (y == y), np.zeros_like(x), x * np.log(y))
+    return np.where((x == 0) & (y == y), x, x * np.log(y))
 
 
 # --- trigonometry ---------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def _sinc_slope(x: Any) -> Any:
 def _relu(x: Any) -> Any:
     if x.dtype.kind == "b":
         raise DtypeError("a truth value has no sign; convert it first: x.float()")
-    return np.maximum(x, constant(0, x.dtype))
+    return np.maximum(x, operand(0, x))
 
 
 def _sigmoid(x: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from tinygrad_course import devices
 from tinygrad_course.errors import DtypeError, ShapeError
 from tinygrad_course.graph import Value
 from tinygrad_course.kernels.memory import is_shared
@@ -61,7 +62,7 @@ find_nonzero = Primitive(
 
 
 def _zero(like: Any) -> Any:
-    return np.zeros((), like.dtype)
+    return np.zeros_like(getattr(like, "_data", like), shape=())
 
 
 def is_basic(index: Any) -> bool:
@@ -70,27 +71,30 @@ def is_basic(index: Any) -> bool:
 
 
 def _scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    out = np.zeros(shape, x.dtype)
-    if is_basic(index) or (isinstance(index, np.ndarray) and index.dtype == bool):
+    out = np.zeros_like(x, order="C", shape=shape)
+    if is_basic(index) or (devices.is_array(index) and index.dtype == bool):
         out[index] = x  # no place is named twice
     else:
-        np.add.at(out.reshape(-1), _places(index, shape), x.reshape(-1))
+        np.add.at(out.reshape(-1), _places(index, shape, out), x.reshape(-1))
     return out
 
 
-def _places(index: Any, shape: tuple[int, ...]) -> Any:
+def _places(index: Any, shape: tuple[int, ...], like: Any) -> Any:
     """Where each element of x[index] lies in x taken as one row.
 
     `np.add.at` is fast for a row and one array of places, and slow for everything else.
     """
     parts = index if isinstance(index, tuple) else (index,)
+    parts = tuple(devices.like(like, p) if devices.is_array(p) else p for p in parts)
     used = len(shape) if any(p is Ellipsis for p in parts) else sum(map(_consumed, parts))
-    if all(isinstance(p, np.ndarray) and p.dtype != bool for p in parts):
-        first = np.ravel_multi_index(parts, shape[:used], mode="wrap").reshape(-1)
+    if all(devices.is_array(p) and p.dtype != bool for p in parts):
+        first: Any = np.ravel_multi_index(parts, shape[:used], mode="wrap").reshape(-1)
     else:
-        first = np.arange(math.prod(shape[:used])).reshape(shape[:used])[index].reshape(-1)
+        every = np.arange(math.prod(shape[:used]), like=like)
+        first = every.reshape(shape[:used])[parts].reshape(-1)
     inner = math.prod(shape[used:])
-    return first if inner == 1 else (first[:, None] * inner + np.arange(inner)).reshape(-1)
+    within = np.arange(inner, like=like)
+    return first if inner == 1 else (first[:, None] * inner + within).reshape(-1)
 
 
 def _consumed(part: Any) -> int:
@@ -114,14 +118,14 @@ def _unfolded(g: Any, dim: int, size: int, step: int, shape: tuple[int, ...]) ->
 
 def _put(x: Any, v: Any, index: Any) -> Any:
     out = np.copy(x)  # an array, where x.copy() of a NumPy number is a number
-    out[index] = v
+    out[index] = v[()] if type(v) is np.ndarray else v  # CuPy takes numbers, not 0-d arrays
     return out
 
 
 def along(i: Any, dim: int) -> tuple[Any, ...]:
     """The index of x that means out[j][k] = x[i[j][k]][k] for dim 0, and likewise for others."""
     last = i.ndim - 1
-    mesh = [np.arange(n).reshape((n,) + (1,) * (last - d)) for d, n in enumerate(i.shape)]
+    mesh = [np.arange(n, like=i).reshape((n,) + (1,) * (last - d)) for d, n in enumerate(i.shape)]
     mesh[dim] = i
     return tuple(mesh)
 
@@ -143,7 +147,7 @@ def plain_index(index: Any, shape: Sequence[int]) -> Any:
     if not isinstance(index, tuple):
         return _plain_part(index)
     index = tuple(_plain_part(i) for i in index)
-    arrays = [i for i, p in enumerate(index) if isinstance(p, np.ndarray)]
+    arrays = [i for i, p in enumerate(index) if devices.is_array(p)]
     ints = [i for i, p in enumerate(index) if type(p) is int]
     together = arrays + ints
     if not (arrays and ints) or max(together) - min(together) < len(together):
@@ -151,13 +155,13 @@ def plain_index(index: Any, shape: Sequence[int]) -> Any:
     first: list[Any] = []
     rest: list[Any] = []
     for p in index:
-        if isinstance(p, np.ndarray):
+        if devices.is_array(p):
             first += [slice(None)] * (p.ndim if p.dtype == bool else 1)
             rest.append(p)
         else:
             first.append(p)
             rest += [] if type(p) is int else [p if p is Ellipsis else slice(None)]
-    places = np.arange(math.prod(shape)).reshape(tuple(shape))
+    places = np.arange(math.prod(shape), like=index[arrays[0]]).reshape(tuple(shape))
     return np.unravel_index(places[tuple(first)][tuple(rest)], tuple(shape))
 
 
@@ -198,7 +202,7 @@ def put(x: Any, index: Any, value: Any) -> Any:
     """
     index = plain_index(index, x.shape)
     constant = x._node is None and value._node is None
-    alone = constant and not is_shared(x._data) and x._data.flags.writeable
+    alone = constant and not is_shared(x._data) and devices.is_writeable(x._data)
     array, new = x._data, value._data
     try:
         if alone:
@@ -257,6 +261,8 @@ def reshape_as_index(out: Any, index: Any) -> Any:
 
 def check_range(name: str, index: Any, size: int, dim: int, least: int = 0) -> None:
     """Raise unless all numbers of an index lie from `least` up to `size`, exclusive."""
+    if devices.is_cuda(index):  # to look would be to wait for the GPU
+        return
     if index.size and (index.min() < least or index.max() >= size):
         raise ShapeError(
             f"{name}: the index {index.min()} to {index.max()} leaves the range {least} to "

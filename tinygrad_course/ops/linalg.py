@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course import devices
+from tinygrad_course.arrays import top
 from tinygrad_course.errors import DtypeError, ShapeError
 from tinygrad_course.kernels import products
 from tinygrad_course.primitive import Primitive
@@ -110,15 +112,15 @@ def _det(x: Any) -> Any:
 
 def _cofactors(x: Any) -> Any:
     """|x| x⁻ᵀ; near singular matrices |U Vᵀ| U diag(Πⱼ≠ᵢ sⱼ) Vᵀ, where nothing is divided."""
-    det, scale = _det(x), np.abs(x).max((-2, -1), initial=0.0)
+    det, scale = _det(x), top(np.abs(x), (-2, -1))[..., 0, 0]
     if det.all():
         inverse = np.linalg.inv(x)
-        condition = scale * np.abs(inverse).max((-2, -1), initial=0.0)
+        condition = scale * top(np.abs(inverse), (-2, -1))[..., 0, 0]
         if (condition < 1e-2 / np.finfo(x.dtype).eps).all():
             return det[..., None, None] * inverse.swapaxes(-1, -2)
     u, s, vt = np.linalg.svd(x)
     with np.errstate(over="ignore"):
-        others = np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]).prod(-1)
+        others = np.where(_eye(s, bool), 1, s[..., None, :]).prod(-1)
     return _det(u @ vt)[..., None, None] * (u * others[..., None, :] @ vt)
 
 
@@ -158,9 +160,14 @@ def _on_diagonal(x: Any) -> Any:
     return diagonal_into(x, offset=0, shape=(*x.shape, x.shape[-1]))
 
 
+def _eye(x: Any, dtype: Any) -> Any:
+    return devices.module_of(getattr(x, "_data", x)).eye(x.shape[-1], dtype=dtype)
+
+
 def _lower(x: Any) -> Any:
     """The lower triangle, with half the diagonal."""
-    return x * (np.tri(x.shape[-1]) - np.eye(x.shape[-1]) / 2).astype(x.dtype)
+    eye = _eye(x, x.dtype)
+    return x * (np.tril(np.ones_like(eye)) - eye / 2)
 
 
 def _skew(x: Any) -> Any:
@@ -174,8 +181,7 @@ def _ratio(x: Any, y: Any) -> Any:
 
 def _over_differences(x: Any, values: Any) -> Any:
     """xᵢⱼ / (vⱼ − vᵢ), and 0 on the diagonal."""
-    off = 1 - np.eye(x.shape[-1], dtype=x.dtype)
-    return _ratio(x * off, unsqueeze(values, -2) - unsqueeze(values, -1))
+    return _ratio(x * (1 - _eye(x, x.dtype)), unsqueeze(values, -2) - unsqueeze(values, -1))
 
 
 def _of_cofactors(g: Any, out: Any, inverse: Any) -> Any:

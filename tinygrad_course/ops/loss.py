@@ -31,8 +31,8 @@ binary_cross_entropy = binary(
 
 def _recorded(g: Any, x: Any, labels: Any) -> Any:
     """The slope of the cross-entropy, to be differentiated again."""
-    ones = np.zeros(x.shape, x.dtype)
-    ones[np.arange(len(ones)), labels._data] = 1
+    ones = np.zeros_like(x._data)
+    ones[np.arange(len(ones), like=ones), labels._data] = 1
     return (softmax_at(x, dim=1) - ones) * (g / len(x))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_course.arrays import checked_dtype, get_default_dtype
+from tinygrad_course.arrays import checked_dtype, get_default_dtype, top
 from tinygrad_course.errors import DtypeError, ShapeError
 from tinygrad_course.primitive import Primitive
 
@@ -30,6 +30,16 @@ def in_single(forward: Any) -> Any:
     return run
 
 
+def one_of_all(name: str, what: str, forward: Any) -> Primitive:
+    """A row that picks one number: ties share the gradient evenly, and so do NaNs."""
+    return Primitive(name, what, forward, lambda g, out, x: _shared(g, _same(x, out), _every(x)))
+
+
+def along_dims(name: str, what: str, forward: Any) -> Primitive:
+    """A row that picks one number along dimensions; ties share the gradient evenly."""
+    return Primitive(name, what, forward, lambda g, out, x, *, dim: _shared(g, x == out, dim))
+
+
 # --- rows: `dim` is a tuple counted from the front; reduced ones stay (sum may drop them) ---------
 
 sum_over = Primitive(
@@ -38,16 +48,8 @@ sum_over = Primitive(
               np.add.reduce(x, dim, _sum_dtype(x), keepdims=keepdim)),
     lambda g, out, x, *, dim, keepdim, source: _spread(g, dim, keepdim, source),
 )
-amax_kept = Primitive(
-    "amax", "max x; ties share the gradient evenly",
-    lambda x, *, dim: x.max(axis=dim, keepdims=True),
-    lambda g, out, x, *, dim: _shared(g, x == out, dim),
-)
-amin_kept = Primitive(
-    "amin", "min x; ties share the gradient evenly",
-    lambda x, *, dim: x.min(axis=dim, keepdims=True),
-    lambda g, out, x, *, dim: _shared(g, x == out, dim),
-)
+amax_kept = along_dims("amax", "max x", lambda x, *, dim: x.max(axis=dim, keepdims=True))
+amin_kept = along_dims("amin", "min x", lambda x, *, dim: x.min(axis=dim, keepdims=True))
 logsumexp_kept = Primitive(
     "logsumexp", "ln Σ eˣ, without overflow",
     in_single(lambda x, *, dim: _logsumexp(x, dim)),
@@ -63,21 +65,10 @@ log_softmax_at = Primitive(
     in_single(lambda x, *, dim: _log_softmax(x, dim)),
     lambda g, out, x, *, dim: g - exp(out) * _total(g, dim),
 )
-max_of_all = Primitive(
-    "max", "max x; ties share the gradient evenly, and so do NaNs",
-    lambda x: x.max(),
-    lambda g, out, x: _shared(g, _same(x, out), _every(x)),
-)
-min_of_all = Primitive(
-    "min", "min x; ties share the gradient evenly, and so do NaNs",
-    lambda x: x.min(),
-    lambda g, out, x: _shared(g, _same(x, out), _every(x)),
-)
-median_of_all = Primitive(
-    "median", "the middle of the sorted numbers; ties share the gradient evenly",
-    lambda x: _median(x.reshape(-1)),
-    lambda g, out, x: _shared(g, _same(x, out), _every(x)),
-)
+max_of_all = one_of_all("max", "max x", lambda x: x.max())
+min_of_all = one_of_all("min", "min x", lambda x: x.min())
+median_of_all = one_of_all("median", "the middle of the sorted numbers",
+                           lambda x: _median(x.reshape(-1)))
 norm_kept = Primitive(
     "norm", "√Σ x²",
     in_single(lambda x, *, dim: np.sqrt(np.square(x).sum(axis=dim, keepdims=True))),
@@ -112,9 +103,10 @@ def _same(x: Any, out: Any) -> Any:
 
 def _median(x: Any) -> Any:
     """The middle one, the lower of two; NaN if one is NaN, or if there is no number."""
-    if not x.size or np.isnan(x).any():
-        return x.max(initial=np.nan)
-    return np.partition(x, (x.size - 1) // 2)[(x.size - 1) // 2]
+    if not x.size:
+        return np.full_like(x, np.nan, shape=())
+    x = np.partition(x, [(x.size - 1) // 2, x.size - 1])
+    return np.where(np.isnan(x[-1]), x[-1], x[(x.size - 1) // 2])  # NaN is the largest
 
 
 def _power(x: Any, p: float) -> Any:
@@ -140,19 +132,19 @@ def _shared(g: Any, hit: Any, dim: Any) -> Any:
 
 
 def _logsumexp(x: Any, dim: Any) -> Any:
-    top = x.max(axis=dim, keepdims=True, initial=-np.inf)
-    top = np.where(np.isfinite(top), top, np.zeros_like(top))  # all -inf: ln 0 is -inf
-    return np.log(np.exp(x - top).sum(axis=dim, keepdims=True, dtype=x.dtype)) + top
+    most = top(x, dim)
+    most = np.where(np.isfinite(most), most, np.zeros_like(most))  # all -inf: ln 0 is -inf
+    return np.log(np.exp(x - most).sum(axis=dim, keepdims=True, dtype=x.dtype)) + most
 
 
 def _softmax(x: Any, dim: Any) -> Any:
-    e = np.exp(x - x.max(axis=dim, keepdims=True, initial=-np.inf))
+    e = np.exp(x - top(x, dim))
     return e / e.sum(axis=dim, keepdims=True, dtype=x.dtype)
 
 
 def _log_softmax(x: Any, dim: Any) -> Any:
     # shifted before the logarithm is taken off: x − logsumexp(x) would round away small differences
-    z = x - x.max(axis=dim, keepdims=True, initial=-np.inf)
+    z = x - top(x, dim)
     return z - np.log(np.exp(z).sum(axis=dim, keepdims=True, dtype=x.dtype))
 
 
@@ -226,20 +218,16 @@ def _need_elements(name: str, x: Any, dims: tuple[int, ...]) -> None:
         raise ShapeError(f"{name}: no element to choose in a tensor of shape {tuple(x.shape)}")
 
 
-argmax_at = Primitive(
-    "argmax", "where the first maximum is",
-    lambda x, *, dim: _arg(x, dim, "max"),
-)
-argmin_at = Primitive(
-    "argmin", "where the first minimum is",
-    lambda x, *, dim: _arg(x, dim, "min"),
-)
+argmax_at = Primitive("argmax", "where the first maximum is",
+                      lambda x, *, dim: _arg(x, dim, "max"))
+argmin_at = Primitive("argmin", "where the first minimum is",
+                      lambda x, *, dim: _arg(x, dim, "min"))
 
 
 def _arg(x: Any, dim: int | None, which: str) -> Any:
     x = x.reshape(-1) if dim is None else x
     found = getattr(x, "arg" + which)(axis=dim or 0)
-    return np.asarray(found, dtype=np.int64)
+    return found.astype(np.int64, copy=False)
 
 
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course.arrays import accumulated
 from tinygrad_course.primitive import Primitive
 
 from .elementwise import exp, where
@@ -38,7 +39,7 @@ prod_at = Primitive(
 )
 logcumsumexp_at = Primitive(
     "logcumsumexp", "running ln Σ eˣ, without overflow",
-    in_single(lambda x, *, dim: np.logaddexp.accumulate(x, dim)),
+    in_single(lambda x, *, dim: accumulated(np.logaddexp, x, dim)),
     lambda g, out, x, *, dim:
         _exp_of_difference(x, out)
         * recurrence(g, _exp_of_difference(out, _before(out, dim, True)), dim=dim, reverse=True),
@@ -97,9 +98,9 @@ def _recurrence(x: Any, y: Any, dim: int, reverse: bool) -> Any:
 
 
 def _running_index(x: Any, dim: int, ufunc: Any) -> Any:
-    hit = (x == ufunc.accumulate(x, dim)) | (x != x)
-    places = np.arange(x.shape[dim]).reshape([-1 if i == dim else 1 for i in range(x.ndim)])
-    return np.maximum.accumulate(np.where(hit, places, 0), dim)
+    hit = (x == accumulated(ufunc, x, dim)) | (x != x)
+    places = np.arange(x.shape[dim], like=x).reshape([-1 if i == dim else 1 for i in range(x.ndim)])
+    return accumulated(np.maximum, np.where(hit, places, 0), dim)
 
 
 # --- derived --------------------------------------------------------------------------------------

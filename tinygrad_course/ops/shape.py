@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course import devices
 from tinygrad_course.arrays import promote
 from tinygrad_course.errors import DtypeError, OptionError, ShapeError, named
 from tinygrad_course.graph import Value
@@ -81,6 +82,11 @@ cast = Primitive(
     lambda x, *, dtype, source: x.astype(dtype),
     lambda g, out, x, *, dtype, source: cast(g, dtype=source, source=dtype),
 )
+move = Primitive(
+    "to", "the same numbers on another device",
+    lambda x, *, device, source: devices.place(x, device),
+    lambda g, out, x, *, device, source: move(g, device=source, source=device),
+)
 clone = Primitive(
     "clone", "a copy",
     lambda x: x.copy(),
@@ -110,7 +116,7 @@ def _folded(g: Any, sizes: tuple[int, ...], source: tuple[int, ...]) -> Any:
 
 def _on_diagonal(x: Any, offset: int, shape: tuple[int, ...]) -> Any:
     out = np.zeros_like(x, shape=shape)
-    i = np.arange(x.shape[-1])
+    i = np.arange(x.shape[-1], like=x)
     out[..., i + max(-offset, 0), i + max(offset, 0)] = x
     return out
 

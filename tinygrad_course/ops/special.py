@@ -52,13 +52,13 @@ def _far(a: Any) -> Any:
 
 
 def _erf(x: Any) -> Any:
-    a = np.abs(wide := np.asarray(x, np.float64))
+    a = np.abs(wide := x.astype(np.float64))
     out = np.where(a < 1, _near(wide), np.copysign(1 - _far(np.maximum(a, 1.0)), wide))
     return out.astype(x.dtype)
 
 
 def _erfc(x: Any) -> Any:
-    a = np.abs(wide := np.asarray(x, np.float64))
+    a = np.abs(wide := x.astype(np.float64))
     far = _far(np.maximum(a, 1.0))
     out = np.where(a < 1, 1 - _near(wide), np.where(wide > 0, far, 2 - far))
     return out.astype(x.dtype)

@@ -23,7 +23,7 @@ from tinygrad_course.primitive import Primitive
 
 def _kernel(name: str) -> Any:
     """The device's kernel of that name, else the plain NumPy one."""
-    return lambda *arrays, **how: devices.kernel(name)(*arrays, **how)
+    return lambda *arrays, **how: devices.kernel(name, arrays[0])(*arrays, **how)
 
 
 _conv2d, _input, _weight = map(_kernel, ("conv2d", "conv2d_input", "conv2d_weight"))

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_course.errors import OptionError
 
+from .flat import compiled
 from .optimizer import Optimizer, penalised, signed
 
 
@@ -74,8 +75,6 @@ class Adadelta(Optimizer):
         p -= np.multiply(d, group["lr"], out=other)
 
     def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> None:
-        from tinygrad_course.kernels import update
-
         rho, (square, moved) = group["rho"], memory
         coefficients = (*signed(group), rho, 1 - rho, group["eps"], group["lr"])
-        update.adadelta(p, g, square, moved, coefficients)
+        compiled(p).adadelta(p, g, square, moved, coefficients)

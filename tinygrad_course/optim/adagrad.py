@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .flat import compiled
 from .optimizer import Optimizer, penalised, signed
 
 
@@ -63,10 +64,8 @@ class Adagrad(Optimizer):
         p -= other
 
     def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> None:
-        from tinygrad_course.kernels import update
-
         (total,) = memory
         if step == 1:
             total[...] = group["initial_accumulator_value"]
         size = group["lr"] / (1 + (step - 1) * group["lr_decay"])
-        update.scaled(p, g, total, None, None, (*signed(group), 1, 1, group["eps"], size, 0))
+        compiled(p).scaled(p, g, total, None, None, (*signed(group), 1, 1, group["eps"], size, 0))

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_course.errors import OptionError
 
+from .flat import compiled
 from .optimizer import Optimizer, signed
 
 
@@ -91,15 +92,13 @@ class Adam(Optimizer):
         p -= other
 
     def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> None:
-        from tinygrad_course.kernels import update
-
         m, v, top = (*memory, None)[:3]
         (beta1, beta2), (sign, decay) = group["betas"], signed(group)
         root = math.sqrt(1 - beta2**step)
         eps, size = group["eps"] * root, group["lr"] * root / (1 - beta1**step)
         added, shrink = (0.0, 1 - group["lr"] * decay) if self._decoupled else (decay, 1.0)
         means = (beta1, 1 - beta1, beta2, 1 - beta2)
-        update.adam(p, g, m, v, top, (sign, added, *means, eps, size, shrink))
+        compiled(p).adam(p, g, m, v, top, (sign, added, *means, eps, size, shrink))
 
 
 class AdamW(Adam):

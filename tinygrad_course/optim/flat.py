@@ -7,11 +7,13 @@ optimiser's memory (momentum, averages) has the same layout.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from tinygrad_course import devices
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.tensor import Tensor
 
@@ -31,8 +33,8 @@ class Flat:
         ends = np.cumsum([p.numel() for p in self.params]).tolist()
         self.spans = [*zip([0, *ends[:-1]], ends, strict=True)]
         self.steps = [0] * len(self.params)
-        self.data = np.empty(ends[-1], self.dtype)
-        self.grad = np.zeros(ends[-1], self.dtype)
+        self.data = np.empty_like(self.params[0]._data, shape=ends[-1])
+        self.grad = np.zeros_like(self.data)
         self.state: dict[str, Any] = {}
         self.views = self._views(self.data)
         self._grads = self._views(self.grad)
@@ -44,8 +46,9 @@ class Flat:
         ]
 
     def fits(self) -> bool:
-        """Whether all parameters still have the dtype that they were laid out with."""
-        return all(p.dtype == self.dtype for p in self.params)
+        """Whether the parameters still have the dtype and device that they were laid out for."""
+        kind = type(self.data)
+        return all(p.dtype == self.dtype and type(p._data) is kind for p in self.params)
 
     def _adopt(self) -> None:
         """Make each parameter's array a view again, should somebody have given it another one."""
@@ -117,7 +120,14 @@ class Flat:
         self.steps[i] = int(part["step"])
         for name, value in part.items():
             if name != "step" and value is not None:
-                self.memory(name)[a:b] = np.asarray(value).reshape(-1)
+                array = value._data if isinstance(value, Tensor) else value
+                self.memory(name)[a:b] = devices.like(self.data, array).reshape(-1)
+
+
+def compiled(p: Any) -> Any:
+    """The module of kernels for arrays like p."""
+    name = "cuda_step" if devices.is_cuda(p) else "update"
+    return importlib.import_module(f"tinygrad_course.kernels.{name}")
 
 
 def blocks(size: int) -> Iterator[slice]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tinygrad_course import devices, kernels
 from tinygrad_course.errors import DtypeError, GradientError, OptionError, ShapeError
 from tinygrad_course.modes import enable_grad
 from tinygrad_course.tensor import Tensor
@@ -112,8 +113,7 @@ class Optimizer:
             for flat in self._flats[i]:
                 memory = [flat.memory(name) for name in self._used(group)]
                 # many parameters are worth the time that it takes to load the compiler
-                large = flat.data.size > BLOCK and flat.dtype.itemsize > 2
-                run = self._fused if large else self._blockwise
+                run = self._fused if _worth_compiling(flat) else self._blockwise
                 for start, end, step, g in flat.runs(count=bool(memory)):
                     parts = [m[start:end] for m in memory]
                     run(flat.data[start:end], g, parts, step, group)
@@ -123,7 +123,10 @@ class Optimizer:
         self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]
     ) -> None:
         """The formula on one stretch, block by block, so that all of its passes find their numbers
-        in the cache."""
+        in the cache; a GPU takes the whole stretch at once."""
+        if devices.is_cuda(p):
+            self._update(p, g, memory, step, group, np.empty_like(p, shape=(2, p.size)))
+            return
         scratch = self._scratch.get(p.dtype)
         if scratch is None:
             scratch = self._scratch[p.dtype] = np.empty((2, BLOCK), p.dtype)
@@ -255,17 +258,24 @@ def _checked(params: Iterable[Any]) -> list[Tensor]:
     return found
 
 
+def _worth_compiling(flat: Flat) -> bool:
+    if devices.is_cuda(flat.data):
+        return flat.dtype.itemsize > 2 and kernels.lookup("cuda", "adam") is not None
+    return flat.data.size > BLOCK and flat.dtype.itemsize > 2
+
+
 def _layout(params: list[Tensor]) -> list[Flat]:
-    """A flat array for each dtype."""
+    """A flat array for each dtype on each device."""
     kinds: dict[Any, list[Tensor]] = {}
     for p in params:
-        kinds.setdefault(p.dtype, []).append(p)
+        kinds.setdefault((p.dtype, p.device), []).append(p)
     return [Flat(same) for same in kinds.values()]
 
 
 def _part(part: Mapping[str, Any], p: Tensor, names: tuple[str, ...]) -> dict[str, Any]:
     """A parameter's memories as arrays, checked; without a step count, any memory means one."""
-    arrays = {k: np.asarray(part[k]) for k in names if part.get(k) is not None}
+    found = {k: part[k] for k in names if part.get(k) is not None}
+    arrays = {k: v._data if isinstance(v, Tensor) else np.asarray(v) for k, v in found.items()}
     for name, array in arrays.items():
         if array.shape != p.shape:
             raise ShapeError(

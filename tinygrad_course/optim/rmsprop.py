@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .flat import compiled
 from .optimizer import Optimizer, penalised, signed
 
 
@@ -82,10 +83,8 @@ class RMSprop(Optimizer):
         p -= np.multiply(g, group["lr"], out=other)
 
     def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> None:
-        from tinygrad_course.kernels import update
-
         alpha, momentum, eps = group["alpha"], group["momentum"], group["eps"]
         b = memory[1] if momentum else None
         mean = memory[-1] if group["centered"] else None
         coefficients = (*signed(group), alpha, 1 - alpha, eps, group["lr"], momentum)
-        update.scaled(p, g, memory[0], mean, b, coefficients)
+        compiled(p).scaled(p, g, memory[0], mean, b, coefficients)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_course.errors import OptionError
 
+from .flat import compiled
 from .optimizer import Optimizer, penalised, signed
 
 
@@ -87,14 +88,12 @@ class SGD(Optimizer):
         p -= np.multiply(g, lr, out=other)
 
     def _fused(self, p: Any, g: Any, memory: list[Any], step: int, group: dict[str, Any]) -> None:
-        from tinygrad_course.kernels import update
-
         lr = group["lr"]
         of_b, of_g = (lr * group["momentum"], lr) if group["nesterov"] else (lr, 0.0)
         if not memory:
             of_b, of_g = 0.0, lr
         shares = _shares(group, step)
-        update.sgd(p, g, memory[0] if memory else None, (*signed(group), *shares, of_b, of_g))
+        compiled(p).sgd(p, g, memory[0] if memory else None, (*signed(group), *shares, of_b, of_g))
 
 
 def _shares(group: dict[str, Any], step: int) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from tinygrad_course.autograd import no_grad
 from tinygrad_course.errors import OptionError, ShapeError
 from tinygrad_course.nn import functional as F
 from tinygrad_course.nn.loss import BCELoss, BCEWithLogitsLoss
+from tinygrad_course.nn.module import Module
 from tinygrad_course.tensor import Tensor
 
 from . import metrics
@@ -133,7 +134,7 @@ def evaluate(
     outputs, targets = [], []
     with Mode(model, training=False), no_grad():
         for batch in loader:
-            x, y = pair(batch)
+            x, y = pair(batch, model)
             out = model(x)
             mean.add(loss_fn(out, y), out, y)
             outputs.append(on_cpu(out))
@@ -203,8 +204,8 @@ class Mean:
         return self.correct / self.samples if self.classes else None
 
 
-def pair(batch: Any) -> tuple[Any, Any]:
-    """Inputs and targets of a batch, which must not be empty."""
+def pair(batch: Any, model: Any = None) -> tuple[Any, Any]:
+    """Inputs and targets of a batch, which must not be empty, on the device of a model."""
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise OptionError("a batch is a pair (inputs, targets); give a collate_fn that makes pairs")
     if 0 in getattr(batch[0], "shape", ())[:1]:
@@ -212,7 +213,14 @@ def pair(batch: Any) -> tuple[Any, Any]:
             f"an empty batch: the inputs have shape {batch[0].shape}; a mean over no examples is "
             "not a number, so leave empty batches out"
         )
-    return batch[0], batch[1]
+    return beside(model, batch[0]), beside(model, batch[1])
+
+
+def beside(model: Any, values: Any) -> Any:
+    """A tensor on the device of a module's parameters; anything else as it is."""
+    first = next(model.parameters(), None) if isinstance(model, Module) else None
+    movable = first is not None and isinstance(values, Tensor)
+    return values.to(first.device) if movable else values  # type: ignore[union-attr]
 
 
 class Mode:

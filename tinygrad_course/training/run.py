@@ -116,7 +116,7 @@ class Run:
             default_generator.set_state(self.order or now)
         for i, batch in enumerate(self.train):
             if i >= skipped:
-                yield pair(batch)
+                yield pair(batch, self.model)
             elif i == skipped - 1:
                 default_generator.set_state(now)
 

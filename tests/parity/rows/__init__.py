@@ -37,6 +37,7 @@ FAMILIES = (
 ELSEWHERE = {
     "dot_scalars": "test_scalars.test_dot",
     "pick": "test_scalars.test_several_outputs",
+    "to": "tests.device.test_devices.test_gradients_cross_over",
 }
 
 BY_NAME = {row.name: row for row in ROWS}

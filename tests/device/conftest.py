@@ -1,0 +1,32 @@
+"""The stand-in in CuPy's place; and, on machines without PyTorch, nothing in PyTorch's.
+
+The test table names PyTorch's functions as it is made. On the device the CPU's results are compared
+with, so the table can be used without PyTorch, too.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from unittest.mock import MagicMock
+
+import pytest
+
+from tinygrad_course import devices, kernels
+
+from . import standin
+
+if importlib.util.find_spec("torch") is None:
+    for name in ("torch", "torch.nn", "torch.nn.functional", "torch.utils", "torch.utils.data"):
+        sys.modules[name] = MagicMock()
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """device="cuda" is the stand-in; rows are computed by their plain forwards."""
+    monkeypatch.setattr(devices, "_cupy", standin.module())
+    monkeypatch.setitem(kernels.NAMES, "cuda", {})
+    kernels.lookup.cache_clear()
+    yield
+    monkeypatch.undo()
+    kernels.lookup.cache_clear()
