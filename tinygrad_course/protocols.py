@@ -132,7 +132,8 @@ class TensorProtocols(Value):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self._data.__dlpack__(**options)
+        there = self._node is None and devices.is_cuda(self._data)
+        return (self._data if there else self.numpy()).__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
         return self._data.__dlpack_device__()

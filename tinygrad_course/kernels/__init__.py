@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from . import geometry, plain
+from . import geometry, philox, plain
 
-__all__ = ["NAMES", "geometry", "lookup", "plain"]
+__all__ = ["NAMES", "geometry", "lookup", "philox", "plain"]
 
 # device: row, or row_back for its rule: the module that has the kernel
 NAMES: dict[str, dict[str, str]] = {
@@ -30,6 +30,22 @@ NAMES: dict[str, dict[str, str]] = {
         "avg_pool2d_input": "cpu",
         "normalise": "cpu_norm",
         "normalise_back": "cpu_norm",
+    },
+    "cuda": {
+        "conv2d": "cuda",
+        "conv2d_input": "cuda",
+        "conv2d_weight": "cuda",
+        "max_pool2d": "cuda",
+        "max_pool2d_indices": "cuda",
+        "pool_take": "cuda",
+        "pool_put": "cuda",
+        "avg_pool2d": "cuda",
+        "avg_pool2d_input": "cuda",
+        "adam": "cuda_step",
+        "sgd": "cuda_step",
+        "scaled": "cuda_step",
+        "adadelta": "cuda_step",
+        "philox": "cuda_step",
     },
 }
 
