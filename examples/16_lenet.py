@@ -69,6 +69,7 @@ print(f"wrote {path}: open it in a browser, and press the right arrow")
 
 # %%
 epochs = 6 if chapter.quick else 40
+model.to(chapter.device)
 optimizer = optim.Adam(model.parameters(), lr=0.003)
 schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
 shifted = data.Transformed(train, data.RandomShift(2))
@@ -81,6 +82,7 @@ history = fit(
     epochs,
     callbacks=[lambda history: schedule.step()],
 )
+model.cpu()
 losses = {"training": history.column("loss"), "held out": history.column("val_loss")}
 chapter.save(lessons.curves(losses, ylabel="loss", log=True), "loss.png")
 

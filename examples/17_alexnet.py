@@ -91,13 +91,15 @@ measured = data.DataLoader(data.Transformed(unseen, normalise), 200)
 
 def learn(model, transform, rate, decay, epochs):
     loader = data.DataLoader(data.Transformed(scenes, transform), 64, shuffle=True, drop_last=True)
-    optimizer = optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
+    optimizer = optim.AdamW(model.to(chapter.device).parameters(), lr=rate, weight_decay=decay)
     steps = epochs * len(loader)
     schedule = optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.2)
     history = fit(
         model, nn.CrossEntropyLoss(), optimizer, loader, measured, epochs, batch_scheduler=schedule
     )
-    return history, evaluate(model, measured)
+    result = evaluate(model, measured)
+    model.cpu()
+    return history, result
 
 
 start = time.perf_counter()

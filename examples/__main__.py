@@ -44,7 +44,7 @@ def chosen(names):
 def run(path, options):
     """One chapter in a process of its own; whether it went well, its last line, and the seconds."""
     command = [sys.executable, str(path), *(["--quick"] if options.quick else [])]
-    command += ["--out", str(options.out)]
+    command += ["--out", str(options.out), "--device", options.device]
     start = time.perf_counter()
     done = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     last = ""
@@ -63,6 +63,7 @@ def main(arguments=None):
     parser.add_argument(
         "--out", type=Path, default=Path("outputs"), help="for pictures (%(default)s)"
     )
+    parser.add_argument("--device", default="cpu", help="where models learn (%(default)s)")
     options = parser.parse_args(arguments)
     if not options.chapters:
         print("\n".join(f"{title(p)}" for p in chapters()))

@@ -93,8 +93,9 @@ def run(options):
     draw(model, digits, out / "graph.svg")
     print(f"wrote {out / 'graph.svg'}: the computation graph of one small batch")
 
-    history = train(model, digits, held_out, options)
+    history = train(model.to(options.device), digits, held_out, options)
     result = evaluate(model, data.DataLoader(held_out, 500))
+    model.cpu()
     images = held_out.tensors[0]
 
     pictures.curves(history, out / "curves.png")
@@ -145,7 +146,7 @@ def parsed(arguments):
     add("--lr", type=rate, default=0.003, help="learning rate (%(default)s)")
     seed = number(int, 0, "a whole number of at least 0")
     add("--seed", type=seed, default=0, help="decides every random choice (%(default)s)")
-    add("--device", default="cpu", help="where to compute (%(default)s)")
+    add("--device", default="cpu", help="where to learn: cpu or cuda (%(default)s)")
     add("--out", metavar="FOLDER", type=Path, default=Path("outputs"), help="(%(default)s)")
     add("--quick", action="store_true", help="a rehearsal: few digits, two epochs")
     options = parser.parse_args(arguments)

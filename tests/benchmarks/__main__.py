@@ -1,6 +1,6 @@
 """Print the table of timings beside the peers.
 
-python -m tests.benchmarks [--only WORD] [--json FILE]
+python -m tests.benchmarks [--device cuda] [--only WORD] [--json FILE]
 
 A case whose ratio is below its goal is marked "short".
 """
@@ -22,7 +22,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="run only cases whose name holds this word")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to compute")
     args = parser.parse_args()
+    if args.device == "cuda":
+        from . import cuda
+
+        found = cuda.run(args.only)
+        if args.json:
+            args.json.write_text(json.dumps(as_json(found), indent=2), encoding="utf-8")
+        return
     print(", ".join(f"{k} {v}" for k, v in machine().items()), "\n")
     print(HEADER)
     results: list[Result] = []

@@ -18,9 +18,10 @@ from .stepping import BackwardDrawing
 class Chapter:
     """A chapter's options and its folder: `Chapter("01_neuron")`.
 
-    Run as a script it reads the command line (`--quick`, `--out FOLDER`) and refuses what it does
-    not know; in a notebook, which has no command line, it reads the environment variables
-    `TINYGRAD_COURSE_QUICK` and `TINYGRAD_COURSE_OUT`.
+    Run as a script it reads the command line (`--quick`, `--out FOLDER`, `--device cuda`) and
+    refuses what it does not know; in a notebook, which has no command line, it reads the
+    environment variables `TINYGRAD_COURSE_QUICK`, `TINYGRAD_COURSE_OUT` and
+    `TINYGRAD_COURSE_DEVICE`.
 
     Args:
         name: the chapter's name: pictures go to `FOLDER/name`.
@@ -29,6 +30,7 @@ class Chapter:
 
     Attributes:
         quick: whether a short rehearsal was asked for.
+        device: where the chapter's models learn.
         out: the folder for pictures; it is there and can be written to.
         given: the folders that were named, None for those that were not.
     """
@@ -39,12 +41,14 @@ class Chapter:
             "--quick", action="store_true", help="a rehearsal: less data, less time"
         )
         parser.add_argument("--out", type=Path, metavar="FOLDER", help="for pictures (outputs)")
+        parser.add_argument("--device", help="where models learn: cpu or cuda (cpu)")
         for option, purpose in folders.items():
             parser.add_argument(f"--{option}", type=Path, metavar="FOLDER", help=purpose)
         options = parser.parse_args([] if in_notebook() else None)
         self.given: dict[str, Path | None] = {key: getattr(options, key) for key in folders}
         self.name = name
         self.quick = options.quick or os.environ.get("TINYGRAD_COURSE_QUICK", "") not in ("", "0")
+        self.device = options.device or os.environ.get("TINYGRAD_COURSE_DEVICE", "cpu")
         folder = options.out or Path(os.environ.get("TINYGRAD_COURSE_OUT", "outputs"))
         self.out = output_folder(folder / name)
 
