@@ -54,6 +54,7 @@ def same(name: str, *arrays: Any, **options: Any) -> Any:
 
 def all_three(x: Any, w: Any, g: Any, options: Any) -> None:
     same("conv2d", x, w, **options)
+    same("conv2d", x, w, np.arange(len(w), dtype=w.dtype), **options)
     same("conv2d_input", g, w, size=x.shape[2:], **options)
     same("conv2d_weight", x, g, size=w.shape[2:], **options)
 

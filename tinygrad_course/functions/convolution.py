@@ -104,9 +104,11 @@ def _conv(
         how = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         raise explain(name, (x, weight), how, error) from None
     if n == 2:
-        out = conv2d_rows(
+        _check_bias(name, weight.shape[0], bias)
+        return conv2d_rows(
             x,
             weight,
+            *(() if bias is None else (bias,)),
             image=tuple(x.shape[2:]),
             window=tuple(weight.shape[2:]),
             stride=stride,
@@ -114,10 +116,8 @@ def _conv(
             dilation=dilation,
             groups=groups,
         )
-    else:
-        across = _line_conv if n == 1 else _volume_conv
-        out = across(x, weight, stride, padding, dilation, groups)
-    return _add_bias(name, out, bias)
+    across = _line_conv if n == 1 else _volume_conv
+    return _add_bias(name, across(x, weight, stride, padding, dilation, groups), bias)
 
 
 def _line_conv(x: Any, w: Any, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Any:
@@ -332,13 +332,15 @@ def _check(name: str, n: int, x: Any, weight: Any, bias: Any) -> None:
         )
 
 
+def _check_bias(name: str, outputs: int, bias: Any) -> None:
+    if bias is not None and tuple(bias.shape) != (outputs,):
+        raise ShapeError(f"{name}: the bias has shape {tuple(bias.shape)}, expected ({outputs},)")
+
+
 def _add_bias(name: str, out: Any, bias: Any) -> Any:
+    _check_bias(name, out.shape[1], bias)
     if bias is None:
         return out
-    if tuple(bias.shape) != (out.shape[1],):
-        raise ShapeError(
-            f"{name}: the bias has shape {tuple(bias.shape)}, expected ({out.shape[1]},)"
-        )
     return out + reshape_(bias, (1, out.shape[1], *(1,) * (out.ndim - 2)))
 
 

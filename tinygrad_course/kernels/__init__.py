@@ -28,6 +28,8 @@ NAMES: dict[str, dict[str, str]] = {
         "pool_put": "cpu",
         "avg_pool2d": "cpu",
         "avg_pool2d_input": "cpu",
+        "tanh": "cpu_elementwise",
+        "tanh_back": "cpu_elementwise",
         "normalise": "cpu_norm",
         "normalise_back": "cpu_norm",
     },

@@ -29,7 +29,10 @@ _LEAST_PIXELS = 1 << 14  # ... or looking at this many pixels
 def _suits(*arrays: Array) -> bool:
     """Whether the kernels take these arrays; NumPy takes the others, and those without numbers."""
     dtype = arrays[0].dtype
-    return dtype in _FLOATS and all(a.dtype == dtype and a.size for a in arrays)
+    for a in arrays:
+        if (a.dtype is not dtype and a.dtype != dtype) or not a.size:
+            return False
+    return dtype in _FLOATS
 
 
 # --- pooling --------------------------------------------------------------------------------------
@@ -190,22 +193,24 @@ def _check_inside(bad: int, size: Shape) -> None:
 
 
 def conv2d(
-    x: Array, w: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
-) -> Array:
+    x: Array, w: Array, b: Array | None = None, *, stride: Pair, padding: Pair, dilation: Pair,
+    groups: int,
+) -> Array:  # fmt: skip
     """Cross-correlation of x (N, C, H, W) with w (O, C/groups, kh, kw): `plain.conv2d`."""
-    if not _suits(x, w):
-        return plain.conv2d(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    if not _suits(x, w, *(() if b is None else (b,))):
+        how: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        return plain.conv2d(x, w, b, **how)
     shape = conv_shape(x.shape, w.shape, stride, padding, dilation, groups)
     threads = threads_for(math.prod(shape) * w[0].size, _LEAST_PRODUCTS)
     sizes = (x.shape, w.shape, shape, stride, padding, dilation, groups)
     if cpu_many.pays(*sizes, threads, x.dtype) and np.isfinite(w).all():
-        return cpu_many.conv2d(_ready(x), w, None, shape, padding, dilation, threads)
+        return cpu_many.conv2d(_ready(x), w, b, shape, padding, dilation, threads)
     out = np.empty(shape, x.dtype)
     if cpu_channels_plan.pays(shape[1], groups, x.dtype):
         cpu_channels_plan.conv2d(_ready(x), _ready(w), out, sizes[3:], threads)
-        return out
+        return out if b is None else np.add(out, b[:, None, None], out=out)
     cut = forward(x.shape, w.shape, shape, stride, padding, dilation, groups, threads)
-    _correlate(_ready(x), out, _ready(w), cut, threads)
+    _correlate(_ready(x), out, _ready(w), b, cut, threads)
     return out
 
 
@@ -232,7 +237,7 @@ def conv2d_input(
         finite = cpu_channels_plan.conv2d_input(_ready(g), _ready(w), dx, sizes[3:], threads)
         return dx if finite else plain.conv2d_input(g, w, size=size, **options)
     cut = turned(shape, w.shape, out, stride, padding, dilation, groups, threads)
-    finite = _correlate(_ready(g), dx, _ready(w), cut, threads)
+    finite = _correlate(_ready(g), dx, _ready(w), None, cut, threads)
     return dx if finite else plain.conv2d_input(g, w, size=size, **options)
 
 
@@ -271,9 +276,11 @@ def conv2d_weight(
     return dw if finite else plain.conv2d_weight(x, g, size=size, **options)
 
 
-def _correlate(src: Array, dst: Array, w: Array, cut: Cut, threads: int) -> Any:
+def _correlate(src: Array, dst: Array, w: Array, b: Array | None, cut: Cut, threads: int) -> Any:
+    start = np.zeros(dst.shape[1], w.dtype) if b is None else _ready(b)
     packed, room = np.zeros(cut.packed, w.dtype), scratch(threads, cut.scratch, w.dtype)
     return launch(
-        cpu_conv.correlate, cpu_conv.correlate_parallel, threads, src, dst, w, packed, room,
+        cpu_conv.correlate, cpu_conv.correlate_parallel, threads, src, dst, w, start, packed,
+        room,
         cut.layout, cut.sources, cut.offsets, cut.counts, cut.plan, cut.units,
     )  # fmt: skip

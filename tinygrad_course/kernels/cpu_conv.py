@@ -153,9 +153,9 @@ def _add5(w: Array, k: int, a0: Array, a1: Array, a2: Array, a3: Array, a4: Arra
 
 
 @worker
-def _fill(line: Array, length: int) -> None:
+def _fill(line: Array, length: int, value: Any) -> None:
     for p in range(length):
-        line[p] = 0
+        line[p] = value
 
 
 @worker
@@ -202,7 +202,7 @@ def _load(
                         if top <= r < bottom:
                             _copy(line[left:right], image[start + left * sw :], sw)
                         else:
-                            _fill(line, pitch)
+                            _fill(line, pitch, 0)
                 at += room * height * pitch
 
 
@@ -261,8 +261,8 @@ def _vectors(length: int) -> int:
 
 @worker
 def _correlate(
-    src: Array, dst: Array, packed: Array, offsets: Array, counts: Array, plan: Ints, lo: int, hi:
-    int, scratch: Array,
+    src: Array, dst: Array, start: Array, packed: Array, offsets: Array, counts: Array, plan: Ints,
+    lo: int, hi: int, scratch: Array,
 ) -> None:  # fmt: skip
     """For units (images, group, rows, share of the outputs): lay the source out; for phases s of
     the destination, for its channels o (4 at a time), for taps k (5 at a time), for pixels p:
@@ -288,7 +288,7 @@ def _correlate(
             for four in range(fours * share // shares, fours * (share + 1) // shares):
                 w, channel = packed[g, s, four * 4 : four * 4 + 4], g * outputs + four * 4
                 several = min(4, outputs - four * 4)
-                _sums(w, several, buffer, taps, sums, length)
+                _sums(w, several, start[channel:], buffer, taps, sums, length)
                 for r in range(several):
                     for m in range(n, stop):
                         line, image = sums[r, (m - n) * height * pitch :], dst[m, channel + r]
@@ -297,10 +297,12 @@ def _correlate(
 
 
 @worker
-def _sums(w: Array, several: int, buffer: Array, taps: Array, y: Array, length: int) -> None:
-    """y[r, p] = Σ_k w[r, k] · buffer[taps[k] + p] for up to four rows r."""
+def _sums(
+    w: Array, several: int, start: Array, buffer: Array, taps: Array, y: Array, length: int
+) -> None:
+    """y[r, p] = start[r] + Σ_k w[r, k] · buffer[taps[k] + p] for up to four rows r."""
     for r in range(4 if several > 2 else 2):
-        _fill(y[r], length)
+        _fill(y[r], length, start[r] if r < several else 0)
     if several > 2:
         _combine4(y[0], y[1], y[2], y[3], buffer, taps, w[0], w[1], w[2], w[3], length)
     else:
@@ -309,25 +311,25 @@ def _sums(w: Array, several: int, buffer: Array, taps: Array, y: Array, length: 
 
 @entry
 def correlate(
-    src: Array, dst: Array, w: Array, packed: Array, scratch: Array, layout: Ints, sources: Array,
-    offsets: Array, counts: Array, plan: Ints, units: int,
+    src: Array, dst: Array, w: Array, start: Array, packed: Array, scratch: Array, layout: Ints,
+    sources: Array, offsets: Array, counts: Array, plan: Ints, units: int,
 ) -> Any:  # fmt: skip
     """`_correlate` over all units, on one thread. Returns whether the weights are finite."""
     finite = _pack(w, layout, sources, counts, packed)
-    _correlate(src, dst, packed, offsets, counts, plan, 0, units, scratch[0])
+    _correlate(src, dst, start, packed, offsets, counts, plan, 0, units, scratch[0])
     return finite
 
 
 @parallel_entry
 def correlate_parallel(
-    src: Array, dst: Array, w: Array, packed: Array, scratch: Array, layout: Ints, sources: Array,
-    offsets: Array, counts: Array, plan: Ints, units: int,
+    src: Array, dst: Array, w: Array, start: Array, packed: Array, scratch: Array, layout: Ints,
+    sources: Array, offsets: Array, counts: Array, plan: Ints, units: int,
 ) -> Any:  # fmt: skip
     """`_correlate` with a run of units to each thread. Returns whether the weights are finite."""
     finite = _pack(w, layout, sources, counts, packed)
     for t in prange(scratch.shape[0]):
         lo, hi = _part(units, t, scratch.shape[0])
-        _correlate(src, dst, packed, offsets, counts, plan, lo, hi, scratch[t])
+        _correlate(src, dst, start, packed, offsets, counts, plan, lo, hi, scratch[t])
     return finite
 
 
@@ -361,7 +363,7 @@ def _weigh(
         for o in range(mine[0] * 4, mine[1] * 4, 4):
             w, channel, several = dw[group, o : o + 4], group * outputs + o, min(4, outputs - o)
             for r in range(4 if several > 2 else 2):
-                _fill(grads[r], length)
+                _fill(grads[r], length, 0)
             for r in range(several):
                 for m in range(n, stop):
                     line = grads[r, (m - n) * height * pitch :]

@@ -73,15 +73,19 @@ class Job(NamedTuple):
 
 
 def conv2d(
-    x: Array, w: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
-) -> Array:
+    x: Array, w: Array, b: Array | None = None, *, stride: Pair, padding: Pair, dilation: Pair,
+    groups: int,
+) -> Array:  # fmt: skip
     """Cross-correlation of x (N, C, H, W) with w (O, C/groups, kh, kw): `plain.conv2d`."""
-    if not _suits(x, w):
-        return plain.conv2d(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
     options = (stride, padding, dilation, groups)
+    if not _suits(x, w) or (b is not None and b.dtype != x.dtype):
+        how: Any = dict(zip(("stride", "padding", "dilation", "groups"), options, strict=True))
+        return plain.conv2d(x, w, b, **how)
     shape, job = _forward(x.shape, w.shape, *options, x.dtype, _place(x))
     out = _empty(shape, x.dtype, x)
     job.kernel(job.grid, THREADS, _ready(x), _ready(w), out, job.plan)
+    if b is not None:
+        out += b[:, None, None]
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from operator import index
 from typing import Any
 
@@ -31,6 +32,8 @@ def numbers(value: int | Sequence[int], n: int, name: str) -> tuple[int, ...]:
     """
     if type(value) is int:
         return (value,) * n
+    if type(value) is tuple and len(value) == n and all(type(v) is int for v in value):
+        return value
     try:
         several = tuple(map(index, value if isinstance(value, _SEVERAL) else (value,)))
     except TypeError:
@@ -99,6 +102,7 @@ def pool_output_size(
     return count
 
 
+@lru_cache(maxsize=1024)
 def conv_shape(
     x: Shape, w: Shape, stride: Shape, padding: Shape, dilation: Shape, groups: int
 ) -> Shape:
@@ -160,6 +164,7 @@ def transposed_size(
     return out
 
 
+@lru_cache(maxsize=1024)
 def pool_shape(
     x: Shape, kernel_size: Shape, stride: Shape, padding: Shape, dilation: Shape, ceil_mode: bool
 ) -> Shape:

@@ -22,13 +22,16 @@ Array = Any  # numpy.ndarray, or an array that NumPy's functions are handed over
 
 
 def conv2d(
-    x: Array, w: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
-) -> Array:
-    """Cross-correlation: `out[n,o,h,w] = Σ_{c,i,j} w[o,c,i,j] · x[n, c, h·s+i·d−p, w·s+j·d−p]`.
+    x: Array, w: Array, b: Array | None = None, *, stride: Pair, padding: Pair, dilation: Pair,
+    groups: int,
+) -> Array:  # fmt: skip
+    """Cross-correlation:
+    `out[n,o,h,w] = b[o] + Σ_{c,i,j} w[o,c,i,j] · x[n, c, h·s+i·d−p, w·s+j·d−p]`.
 
     Args:
         x: (N, C, H, W).
         w: (O, C/groups, kh, kw).
+        b: (O,) or None.
 
     Returns:
         (N, O, Ho, Wo), in the input's dtype.
@@ -38,7 +41,8 @@ def conv2d(
     out: Array = 0
     for i, j, tap in taps(xs, w.shape[2:], shape[2:], stride, dilation):
         out = out + np.matmul(ws[..., i, j], _groups(tap, groups))  # (G, O, C) (N, G, C, P)
-    return np.reshape(out, shape).astype(x.dtype)
+    out = np.reshape(out, shape)
+    return (out if b is None else out + b[:, None, None]).astype(x.dtype)
 
 
 def conv2d_input(

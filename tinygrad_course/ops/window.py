@@ -20,6 +20,8 @@ from tinygrad_course import devices
 from tinygrad_course.kernels import taps as sampling
 from tinygrad_course.primitive import Primitive
 
+from .reduce import sum_over
+
 
 def _kernel(name: str) -> Any:
     """The device's kernel of that name, else the plain NumPy one."""
@@ -31,10 +33,11 @@ _conv2d, _input, _weight = map(_kernel, ("conv2d", "conv2d_input", "conv2d_weigh
 # `image` and `window` are the sizes (H, W) of the input and (kh, kw) of the weight; `how` is
 # stride, padding, dilation and groups.
 conv2d_rows = Primitive(
-    "conv2d", "out[n,o,i,j] = Σ w[o,c,p,q] · x[n, c, s·i + d·p − pad, s·j + d·q − pad]",
-    lambda x, w, *, image, window, **how: _conv2d(x, w, **how),
-    lambda g, out, x, w, **sizes: conv2d_input(g, w, **sizes),
-    lambda g, out, x, w, **sizes: conv2d_weight(x, g, **sizes),
+    "conv2d", "out[n,o,i,j] = Σ w[o,c,p,q] · x[n, c, s·i + d·p − pad, s·j + d·q − pad] + b[o]",
+    lambda x, w, *b, image, window, **how: _conv2d(x, w, *b, **how),
+    lambda g, out, x, w, b, **sizes: conv2d_input(g, w, **sizes),
+    lambda g, out, x, w, b, **sizes: conv2d_weight(x, g, **sizes),
+    lambda g, out, x, w, b, **_: sum_over(g, dim=(0, 2, 3), keepdim=False, source=tuple(g.shape)),
 )
 conv2d_input = Primitive(
     "conv2d_input", "the gradient of conv2d with respect to its input",
@@ -55,8 +58,7 @@ max_rows = Primitive(
     lambda g, out, x, *, size, **how: pool_put(g, max_indices(x, **how), size=size),
 )
 max_indices = Primitive(
-    "max_pool2d_indices", "where the largest value of each window is",
-    _kernel("max_pool2d_indices"),
+    "max_pool2d_indices", "where each window's largest value is", _kernel("max_pool2d_indices"),
 )
 max_indices_3d = Primitive(
     "max_pool3d_indices", "where the largest value of each window is, in images with depth",
@@ -72,8 +74,7 @@ pool_take = Primitive(
     lambda g, out, x, indices, *, size: pool_put(g, indices, size=size),
 )
 pool_put = Primitive(
-    "pool_put", "zeros, with the elements added at the indices, image by image",
-    _kernel("pool_put"),
+    "pool_put", "zeros, with elements added at the indices, image by image", _kernel("pool_put"),
     lambda g, out, x, indices, *, size: pool_take(g, indices, size=size),
 )
 avg_rows = Primitive(
@@ -82,8 +83,7 @@ avg_rows = Primitive(
     lambda g, out, x, *, size, **how: avg_input(g, size=size, **how),
 )
 avg_input = Primitive(
-    "avg_pool2d_input", "the gradient of avg_pool2d with respect to its input",
-    _kernel("avg_pool2d_input"),
+    "avg_pool2d_input", "the gradient of avg_pool2d by its input", _kernel("avg_pool2d_input"),
     lambda g, out, y, *, size, **how: avg_rows(g, size=size, **how),
 )
 

@@ -1,0 +1,107 @@
+"""Elementwise loops for the CPU, in Numba: what takes NumPy several passes over memory, or could be
+spread over threads.
+
+Arrays are contiguous and taken as flat; each thread gets a slice of all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from .arrays import ready
+from .cpu_jit import entry, launch, parallel_entry, threads_for, worker
+
+Array = Any
+
+_LEAST = 1 << 14  # elements that a parallel launch pays for
+
+
+@worker
+def _part(total: int, t: int, threads: int) -> Any:
+    """Where thread t's part begins, as a signed number (`prange` counts in unsigned ones)."""
+    return np.int64(total) * np.int64(t) // np.int64(threads)
+
+
+@worker
+def _tanh(x: Array, y: Array) -> None:
+    """In float32, at most 1.5 units in the last place off.
+
+    Near 0, x + x³ · (a polynomial in x²), fitted to tanh up to 0.6 with an error of 3e-9; beyond,
+    1 − 2 / (e^2|x| + 1), where an error of the exponential hardly shows. It is 2ᵏ eʳ with a whole k
+    and |r| ≤ ln 2 / 2, by Taylor's series.
+    """
+    f = np.float32
+    for i in range(x.size):
+        v = x[i]
+        a = abs(v)
+        u = f(2) * a if a < 10 else f(20)  # from 9.02 on the nearest number is 1
+        k = np.int32(u * f(1.44269504) + f(0.5))
+        r = u - f(k) * f(0.693147181)
+        e = f(1 / 5040) * r + f(1 / 720)
+        e = e * r + f(1 / 120)
+        e = e * r + f(1 / 24)
+        e = e * r + f(1 / 6)
+        e = e * r + f(0.5)
+        e = (e * r + f(1)) * r + f(1)
+        e = e * np.int32((k + np.int32(127)) << np.int32(23)).view(np.float32)
+        far = f(1) - f(2) / (e + f(1))
+        z = v * v
+        near = f(-0.00590586992) * z + f(0.0208053860)
+        near = near * z + f(-0.0537866840)
+        near = near * z + f(0.133319582)
+        near = near * z + f(-0.333332993)
+        near = v + v * z * near
+        far = far if v > 0 else -far
+        y[i] = (near if z > 0 else v) if a < f(0.6) else (far if v == v else v)
+
+
+@entry
+def _tanh_serial(x: Array, y: Array, threads: int) -> None:
+    _tanh(x, y)
+
+
+@parallel_entry
+def _tanh_parallel(x: Array, y: Array, threads: int) -> None:
+    for t in prange(threads):
+        lo, hi = _part(y.size, t, threads), _part(y.size, t + 1, threads)
+        _tanh(x[lo:hi], y[lo:hi])
+
+
+def tanh(x: Array) -> Array:
+    """tanh x of float32."""
+    if x.dtype != np.float32:
+        return NotImplemented
+    out, threads = np.empty(x.shape, x.dtype), threads_for(x.size, _LEAST)
+    launch(_tanh_serial, _tanh_parallel, threads, ready(x).reshape(-1), out.reshape(-1), threads)
+    return out
+
+
+@worker
+def _tanh_back(g: Array, y: Array, out: Array) -> None:
+    for i in range(out.size):
+        out[i] = g[i] - g[i] * y[i] * y[i]
+
+
+@entry
+def _tanh_back_serial(g: Array, y: Array, out: Array, threads: int) -> None:
+    _tanh_back(g, y, out)
+
+
+@parallel_entry
+def _tanh_back_parallel(g: Array, y: Array, out: Array, threads: int) -> None:
+    for t in prange(threads):
+        lo, hi = _part(out.size, t, threads), _part(out.size, t + 1, threads)
+        _tanh_back(g[lo:hi], y[lo:hi], out[lo:hi])
+
+
+def tanh_back(g: Array, y: Array, x: Array) -> Array:
+    """g (1 − y²), y = tanh x, in one pass."""
+    if g.shape != y.shape or g.dtype != y.dtype:
+        return NotImplemented
+    out, threads = np.empty(y.shape, y.dtype), threads_for(y.size, _LEAST)
+    flat = [a.reshape(-1) for a in (ready(g), ready(y), out)]
+    launch(_tanh_back_serial, _tanh_back_parallel, threads, *flat, threads)
+    return out
