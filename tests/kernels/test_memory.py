@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
+import platform
+import subprocess
+import sys
 import weakref
 
 import numpy as np
@@ -108,3 +112,27 @@ def test_gradients_do_not_meet_in_one_place():
         w.grad = None
         gc.collect()
     assert [g[0, 0].item() for g in kept] == [1, 2]
+
+
+FAULTS = """
+import resource
+import numpy as np
+import tinygrad_course.kernels.cpu_jit
+def step():
+    arrays = [np.ones(600_000, np.float32) for _ in range(8)]
+for _ in range(3):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is another one")
+@pytest.mark.parametrize("said", [{}, {"MALLOC_TRIM_THRESHOLD_": "131072"}])
+def test_freed_memory_is_kept_unless_the_environment_says_otherwise(said: dict[str, str]) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")} | said
+    run = [sys.executable, "-c", FAULTS]
+    out = subprocess.run(run, capture_output=True, text=True, check=True, env=environment)
+    assert (int(out.stdout) > 1000) == bool(said)

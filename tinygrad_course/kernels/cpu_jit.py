@@ -28,10 +28,13 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 
+from .memory import keep_freed
 from .threads import spread
 from .threads import threads_for as threads_for
 
 numba: Any = _numba  # typed in part only
+
+keep_freed()  # whoever uses kernels makes and frees large arrays over and over
 
 Kernel = Callable[..., Any]
 
