@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from . import geometry, philox, plain
+from . import geometry, options, philox, plain
 
-__all__ = ["NAMES", "geometry", "lookup", "philox", "plain"]
+__all__ = ["NAMES", "geometry", "lookup", "options", "philox", "plain"]
 
 # device: row, or row_back for its rule: the module that has the kernel
 NAMES: dict[str, dict[str, str]] = {

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cpu_channels_plan, cpu_conv, cpu_many, cpu_pool, plain
+from . import cpu_channels_plan, cpu_conv, cpu_many, cpu_pool, cpu_winograd_plan, plain
 from .arrays import ready as _ready
 from .cpu_jit import launch, threads_for
 from .cpu_plan import Cut, forward, scratch, turned
@@ -206,6 +206,9 @@ def conv2d(
     if cpu_many.pays(*sizes, threads, x.dtype) and np.isfinite(w).all():
         return cpu_many.conv2d(_ready(x), w, b, shape, padding, dilation, threads)
     out = np.empty(shape, x.dtype)
+    fewer = cpu_winograd_plan.pays(*sizes, x.dtype)
+    if fewer and cpu_winograd_plan.conv2d(_ready(x), _ready(w), out, padding, threads):
+        return out
     if cpu_channels_plan.pays(shape[1], groups, x.dtype):
         cpu_channels_plan.conv2d(_ready(x), _ready(w), out, sizes[3:], threads)
         return out if b is None else np.add(out, b[:, None, None], out=out)
@@ -233,6 +236,9 @@ def conv2d_input(
     if cpu_many.pays(*sizes, threads, g.dtype) and np.isfinite(w).all():
         return cpu_many.conv2d_input(_ready(g), w, shape, padding, dilation, threads)
     dx = np.empty(shape, g.dtype)
+    fewer = cpu_winograd_plan.pays(*sizes, g.dtype)
+    if fewer and cpu_winograd_plan.conv2d_input(_ready(g), _ready(w), dx, padding, threads):
+        return dx
     if cpu_channels_plan.pays(shape[1], groups, g.dtype):
         finite = cpu_channels_plan.conv2d_input(_ready(g), _ready(w), dx, sizes[3:], threads)
         return dx if finite else plain.conv2d_input(g, w, size=size, **options)
@@ -261,6 +267,9 @@ def conv2d_weight(
     if cpu_many.pays(*sizes, threads, x.dtype):
         return cpu_many.conv2d_weight(_ready(x), _ready(g), shape, padding, dilation, threads)
     dw = np.empty(shape, x.dtype)
+    fewer = cpu_winograd_plan.pays(*sizes, x.dtype)
+    if fewer and cpu_winograd_plan.conv2d_weight(_ready(x), _ready(g), dw, padding, threads):
+        return dw
     if cpu_channels_plan.pays(shape[0], groups, x.dtype):
         cpu_channels_plan.conv2d_weight(_ready(x), _ready(g), dw, sizes[3:], threads)
         return dw

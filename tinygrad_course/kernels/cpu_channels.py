@@ -41,7 +41,7 @@ _block4 = products(ROWS, VECTORS)
 
 
 @worker
-def _add_products(
+def add_products(
     sums: Array, count: int, a: Array, across: Array, along: Array, b: Array, places: Array, total:
     int,
 ) -> None:  # fmt: skip
@@ -68,7 +68,7 @@ def _add_products(
 
 
 @worker
-def _part(total: int, t: int, threads: int) -> Any:
+def part(total: int, t: int, threads: int) -> Any:
     """Where thread t's part of a range begins, as a signed number (`prange` counts in unsigned)."""
     return np.int64(total) * np.int64(t) // np.int64(threads)
 
@@ -81,7 +81,7 @@ def _clear(x: Array) -> None:
 
 
 @worker
-def _turn(dst: Array, src: Array) -> None:
+def turn(dst: Array, src: Array) -> None:
     """dst[j, i] = src[i, j], in squares of vectors; a last one that would hang over is moved in."""
     rows, columns, side = src.shape[0], src.shape[1], BYTES // src.itemsize
     if min(rows, columns) < side:
@@ -160,7 +160,7 @@ def _correlate(
     plan: Ints, sizes: Ints, scratch: Array,
 ) -> None:  # fmt: skip
     """For units (images, group, rows, share of the outputs): lay the source out; for phases, for
-    blocks of outputs: sums = 0; `_add_products` over all taps; turn the sums into the destination.
+    blocks of outputs: sums = 0; `add_products` over all taps; turn the sums into the destination.
 
     `src` and `dst` are contiguous (N, C, H, W), `packed` is (groups, phases, blocks, taps, outputs
     of a block), `sizes` = (outputs of a group, first unit, last unit), `scratch` holds the sums and
@@ -184,7 +184,7 @@ def _correlate(
                 o, weights = b * width, packed[g, s, b].reshape(packed.shape[3] * width)
                 some = min(width, outputs - o)
                 _clear(sums)
-                _add_products(
+                add_products(
                     sums, images * tall * wide, buffer, across[s], along[s], weights, places, taps
                 )
                 for m in range(images):
@@ -199,7 +199,7 @@ def _hand_out(sums: Array, image: Array, up: int, left: int, oh: int, ow: int, w
     _, rows, columns = image.shape
     if oh * ow == 1:
         flat = image.reshape(image.shape[0], rows * columns)
-        _turn(flat[:, up * columns : up * columns + sums.shape[0]], sums)
+        turn(flat[:, up * columns : up * columns + sums.shape[0]], sums)
     else:
         for o in range(image.shape[0]):
             for r in range(sums.shape[0] // wide):
@@ -230,10 +230,10 @@ def correlate_parallel(
     threads = scratch.shape[0]
     blocks, odd = packed.shape[0] * packed.shape[1] * packed.shape[2], 0
     for t in prange(threads):
-        lo, hi = _part(blocks, t, threads), _part(blocks, t + 1, threads)
+        lo, hi = part(blocks, t, threads), part(blocks, t + 1, threads)
         odd += _pack_some(w, layout, sources, grids, packed, lo, hi)
     for t in prange(threads):
-        sizes = (layout[0], _part(units, t, threads), _part(units, t + 1, threads))
+        sizes = (layout[0], part(units, t, threads), part(units, t + 1, threads))
         _correlate(src, dst, packed, across, along, grids, places, plan, sizes, scratch[t])
     return odd == 0
 
@@ -247,7 +247,7 @@ def _weigh(
     Ints, scratch: Array,
 ) -> None:  # fmt: skip
     """For units (images, group, rows): lay the input out; for blocks of outputs: turn their
-    gradients to outputs in columns; `_add_products` over all pixels.
+    gradients to outputs in columns; `add_products` over all pixels.
 
     `x` and `g` are contiguous (N, C, H, W), `dw` is (groups, blocks, taps, outputs of a block).
     `mine` = (unit, last unit, run, last run): runs of ROWS taps are counted through all the blocks.
@@ -271,10 +271,10 @@ def _weigh(
             for m in range(images):
                 image = g[n + m, group * outputs + o : group * outputs + o + some]
                 flat = image.reshape(some, rows * wide)[:, first * wide : first * wide + step]
-                _turn(columns[m * step : (m + 1) * step, :some], flat)
+                turn(columns[m * step : (m + 1) * step, :some], flat)
             k = max(start - b * runs, 0) * ROWS
             stop = min(end - b * runs, runs) * ROWS
-            _add_products(
+            add_products(
                 dw[group, b, k:stop], stop - k, buffer, along[k:stop], across, turned, places,
                 images * step,
             )  # fmt: skip
@@ -294,7 +294,7 @@ def _gather(partial: Array, dw: Array, lo: int, hi: int) -> None:
             for k in range(total.size):
                 total[k] += more[k]
         into = dw[g * outputs + o : g * outputs + o + some]
-        _turn(into, partial[0, g, b, : dw.shape[1], :some])
+        turn(into, partial[0, g, b, : dw.shape[1], :some])
 
 
 @entry
@@ -318,10 +318,10 @@ def weigh_parallel(
     threads, shared = scratch.shape[0], partial.shape[0] == 1
     blocks, runs = partial.shape[1] * partial.shape[2], partial.shape[2] * partial.shape[3] // ROWS
     for t in prange(threads):
-        lo, hi = _part(units, t, threads), _part(units, t + 1, threads)
-        first, last = _part(runs, t, threads), _part(runs, t + 1, threads)
+        lo, hi = part(units, t, threads), part(units, t + 1, threads)
+        first, last = part(runs, t, threads), part(runs, t + 1, threads)
         mine = (0, units, first, last) if shared else (lo, hi, 0, runs)
         own = partial[0] if shared else partial[t]
         _weigh(x, g, own, across, along, places, plan, mine, scratch[t])
     for t in prange(threads):
-        _gather(partial, dw, _part(blocks, t, threads), _part(blocks, t + 1, threads))
+        _gather(partial, dw, part(blocks, t, threads), part(blocks, t + 1, threads))

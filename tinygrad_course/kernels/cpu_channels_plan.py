@@ -175,9 +175,9 @@ def _blocks(
     most = min(_PIXELS // (rows * columns), _BUFFER // ((rows * step + halo) * line))
     if most >= 1:
         rooms = range(1, min(most, images) + 1)
-        return min(rooms, key=lambda n: (_up(_up(images, n), threads) * n, -n)), rows
+        return min(rooms, key=lambda n: (steps(steps(images, n), threads) * n, -n)), rows
     block = min(_PIXELS // columns, (_BUFFER // line - halo) // step)
-    return 1, _up(rows, _up(rows, max(block, 1)))
+    return 1, steps(rows, steps(rows, max(block, 1)))
 
 
 def _cut(
@@ -186,12 +186,10 @@ def _cut(
 ) -> Cut:  # fmt: skip
     images, channels, groups, threads, lanes = sizes
     room, block, rows, height, pitch = plan[:5]
-    vectors = _up(layout[0], lanes)
-    vectors = min(range(1, VECTORS + 1), key=lambda v: (_up(vectors, v) * v, -v))
-    width, most = vectors * lanes, max(len(source) for source, _ in taps)
-    blocks = _up(layout[0], width)
-    units = _up(images, room) * groups * _up(rows, block)
-    shares = min(blocks, _up(threads, units))
+    width, most = block_width(layout[0], lanes), max(len(source) for source, _ in taps)
+    blocks = steps(layout[0], width)
+    units = steps(images, room) * groups * steps(rows, block)
+    shares = min(blocks, steps(threads, units))
     across = _table(pixels)
     return Cut(
         packed=(groups, len(taps), blocks, most, width),
@@ -203,13 +201,19 @@ def _cut(
         places=np.arange(max(most, across.shape[1])) * width,
         plan=(*plan, shares),
         units=units * shares,
-        scratch=_up(across.shape[1] * width + channels * room * height * pitch, lanes) * lanes,
+        scratch=steps(across.shape[1] * width + channels * room * height * pitch, lanes) * lanes,
     )
+
+
+def block_width(outputs: int, lanes: int) -> int:
+    """How many outputs to take in a block: as many vectors as leave the fewest of them empty."""
+    vectors = steps(outputs, lanes)
+    return min(range(1, VECTORS + 1), key=lambda v: (steps(vectors, v) * v, -v)) * lanes
 
 
 def _table(lines: list[Array]) -> Array:
     """Lines of one length, a multiple of ROWS: the last number of each is repeated."""
-    length = _up(max(map(len, lines)), ROWS) * ROWS
+    length = steps(max(map(len, lines)), ROWS) * ROWS
     table = np.zeros((len(lines), length), np.int64)
     for line, into in zip(lines, table, strict=True):
         into[: len(line)] = line
@@ -217,6 +221,6 @@ def _table(lines: list[Array]) -> Array:
     return table
 
 
-def _up(size: int, step: int) -> int:
+def steps(size: int, step: int) -> int:
     """How many steps reach as far as the size."""
     return -(-size // step)

@@ -33,6 +33,8 @@ USABLE = not config.DISABLE_JIT  # Python cannot run what is made here
 
 Dtype = Any
 Value = Any  # of LLVM
+Values = Any
+Matrix = tuple[tuple[float, ...], ...]
 
 _INT = ir.IntType(64)
 
@@ -217,6 +219,54 @@ def _dots(
     for line, pointers in zip(sums, into, strict=True):
         for total, pointer in zip(line, pointers, strict=True):
             c.store(builder.load(total), pointer)
+
+
+# --- a matrix on both sides -----------------------------------------------------------------------
+
+
+def sandwich(matrix: Matrix) -> Any:
+    """An intrinsic that multiplies a square of vectors by a constant matrix T on both sides.
+
+    `block(dst, d, down, right, src, s, below, beside)` is `y = T x Tᵀ`, where x[i, j] is the vector
+    at src[s + i·below + j·beside] and y[i, j] the one at dst[d + i·down + j·right].
+    """
+
+    @intrinsic
+    def block(
+        typing: Any, dst: Any, d: Any, down: Any, right: Any, src: Any, s: Any, below: Any,
+        beside: Any,
+    ) -> Any:  # fmt: skip
+        at = (types.intp, types.intp, types.intp)
+
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Value:
+            into, source = (_View(context, builder, k, args[i]) for k, i in ((dst, 0), (src, 4)))
+            n = range(len(matrix[0]))
+            x = [[source.load(_at(source, args[5:], i, j)) for i in n] for j in n]
+            columns = [[_combined(source, row, column) for row in matrix] for column in x]
+            for i, line in enumerate(zip(*columns, strict=True)):
+                for j, row in enumerate(matrix):
+                    into.store(_combined(source, row, line), _at(into, args[1:4], i, j))
+            return context.get_dummy_value()
+
+        return types.void(dst, *at, src, *at), emit
+
+    return block
+
+
+def _at(view: _View, grid: Values, i: int, j: int) -> Value:
+    start, down, right = grid
+    return view.at(start, view.builder.mul(down, _INT(i)), view.builder.mul(right, _INT(j)))
+
+
+def _combined(view: _View, row: tuple[float, ...], vectors: Values) -> Value:
+    """Σ_k row[k] · vectors[k], without the zeros."""
+    builder, total = view.builder, None
+    for factor, vector in zip(row, vectors, strict=True):
+        if factor:
+            number = view.spread(ir.Constant(view.number, factor))
+            product = builder.fmul(number, vector, flags=("contract",))
+            total = builder.fadd(total, product, flags=("contract",)) if total else product
+    return total
 
 
 # --- turning a square of numbers ------------------------------------------------------------------
