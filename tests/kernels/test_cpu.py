@@ -130,6 +130,15 @@ def test_convolution_of_many_small_images(name: str, dtype: str, count: int) -> 
                 array[1, 2, 1, 1] = 1
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gradient_of_the_bias_is_a_sum(dtype: str) -> None:
+    g = np.random.default_rng(0).integers(-9, 10, (7, 5, 11, 13)).astype(dtype)
+    for array in (g, np.asfortranarray(g)):
+        got = cpu.conv2d_bias(array, None, None, None, None, stride=(1, 1))
+        np.testing.assert_array_equal(got, g.sum((0, 2, 3)))
+        assert got.dtype == dtype
+
+
 def test_many_small_images_are_not_few_or_large_ones() -> None:
     def pays(x: Any, w: Any, stride: int = 1, padding: int = 0, threads: int = 2) -> bool:
         how = {**ONE, "stride": (stride,) * 2, "padding": (padding,) * 2}

@@ -22,6 +22,7 @@ NAMES: dict[str, dict[str, str]] = {
         "conv2d": "cpu",
         "conv2d_input": "cpu",
         "conv2d_weight": "cpu",
+        "conv2d_bias": "cpu",
         "max_pool2d": "cpu",
         "max_pool2d_indices": "cpu",
         "pool_take": "cpu",

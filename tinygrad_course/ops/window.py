@@ -37,7 +37,8 @@ conv2d_rows = Primitive(
     lambda x, w, *b, image, window, **how: _conv2d(x, w, *b, **how),
     lambda g, out, x, w, b, **sizes: conv2d_input(g, w, **sizes),
     lambda g, out, x, w, b, **sizes: conv2d_weight(x, g, **sizes),
-    lambda g, out, x, w, b, **_: sum_over(g, dim=(0, 2, 3), keepdim=False, source=tuple(g.shape)),
+    devices.faster("conv2d_bias", lambda g, out, x, w, b, **_: sum_over(
+        g, dim=(0, 2, 3), keepdim=False, source=tuple(g.shape))),
 )
 conv2d_input = Primitive(
     "conv2d_input", "the gradient of conv2d with respect to its input",
