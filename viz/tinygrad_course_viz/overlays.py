@@ -19,7 +19,7 @@ from tinygrad_course.graph import SCALAR
 from tinygrad_course.primitive import Primitive
 
 from .backward import replay
-from .scalars import REFUSALS, known_arrays, operand_arrays
+from .scalars import REFUSALS, fresh, known_arrays, operand_arrays
 from .walk import MANY, Graph, spread
 
 TINTS = ("#f3f8fd", "#d3e5f4", "#a9cde6", "#74b0d8", "#4a93c7")
@@ -119,7 +119,7 @@ def _time(graph: Graph, start: Mapping[int, Any]) -> dict[int, Reading]:
         if operands is None or not isinstance(node.prim, Primitive):
             continue
         try:
-            seconds = min(_once(node.prim.forward, operands, node.params) for _ in range(3))
+            seconds = min(_once(node.prim.forward, operands, fresh(node)) for _ in range(3))
         except REFUSALS:
             continue
         readings[i] = Reading(seconds, f"{1e6 * seconds:,.0f} µs")

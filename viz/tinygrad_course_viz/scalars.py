@@ -7,6 +7,7 @@ nothing here knows what a matrix product or a softmax is.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,15 @@ def known_arrays(graph: Graph) -> dict[int, Any]:
             node = graph.node(i)
             try:
                 with np.errstate(all="ignore"):
-                    arrays[i] = np.asarray(node.prim.forward(*operands, **node.params))
+                    arrays[i] = np.asarray(node.prim.forward(*operands, **fresh(node)))
             except REFUSALS:
                 continue
     return arrays
+
+
+def fresh(node: Any) -> dict[str, Any]:
+    """Copies of a node's parameters: what a forward notes there for its rules stays as it was."""
+    return {name: copy(value) for name, value in node.params.items()}
 
 
 def operand_arrays(graph: Graph, i: int, arrays: dict[int, Any]) -> list[Any] | None:
@@ -79,7 +85,7 @@ def expanded(
     node = graph.node(i)
     try:
         with np.errstate(all="ignore"):
-            out = np.asarray(node.prim.forward(*boxed, **node.params), dtype=object)
+            out = np.asarray(node.prim.forward(*boxed, **fresh(node)), dtype=object)
     except REFUSALS as error:
         raise OptionError(f"{name} has no form on single numbers: {error}") from error
     outputs = {f"out{_at(j, out.ndim)}": v for j, v in np.ndenumerate(out)}
