@@ -120,6 +120,16 @@ class Buffer:
         return self.sums[x.shape].copy()
 
 
+def in_single(x: Any, wrong: float) -> float:
+    """A factor that is wrong in float32 alone."""
+    return wrong if x.dtype == np.float32 else 1.0
+
+
+def in_half(x: Any) -> Any:
+    """Rounded to float16, if in float32."""
+    return x.astype(np.float16).astype(x.dtype) if x.dtype == np.float32 else x
+
+
 def doubled_in_place(x: Any) -> Any:
     if x.flags.writeable:
         x *= 2
@@ -172,6 +182,10 @@ PLACES = np.array([0, 1, 1, 2, 0])
 
 COLUMN = ts.tensors(ts.shapes(2, 2, min_side=2)).map(lambda x: (x,))
 POSITIVE = ts.tensors(values=ts.POSITIVE).map(lambda x: (x,))
+SINGLE = ts.tensors(dtype="float32").map(lambda x: (x,))
+SINGLE_LINE = ts.tensors(ts.shapes(1, 1, min_side=2, max_side=5), dtype="float32").map(
+    lambda x: (x,)
+)
 LINE = ts.tensors(ts.shapes(1, 1, min_side=2, max_side=5)).map(lambda x: (x,))
 SAME = ts.shapes(0, 1).flatmap(lambda s: st.tuples(ts.tensors(s), ts.tensors(s)))
 FILTER = st.tuples(ts.tensors(ts.shapes(1, 1, min_side=2, max_side=5)), ts.tensors((3,)))
@@ -353,6 +367,25 @@ BUGS = {
     ),
     "only half of what is negative": Bug(
         function(np.square, lambda g, x: 2 * x * np.where(g < 0, g / 2, g)), ONE, 1, "not linear"
+    ),
+    # in one precision
+    "float32: a constant of few digits": Bug(
+        function(np.sin, lambda g, x: g * np.cos(x) * in_single(x, 1.01)),
+        SINGLE, 1, "a factor 1.01 everywhere",
+    ),
+    "float32: a branch past 5": Bug(
+        function(np.square, lambda g, x: 2 * g * x * np.where(x > 5, in_single(x, 0.99), 1)),
+        SINGLE, 1, "input 0",
+    ),
+    "float32: the sum of softmax, nearly": Bug(
+        function(softmax, lambda g, x: softmax(x) * (
+            g - (g * softmax(x)).sum(-1, keepdims=True) * in_single(x, 1.02))),
+        SINGLE_LINE, 2, "input 0",
+    ),
+    "float32: taken through float16": Bug(
+        function(softmax, lambda g, x: in_half(softmax(x) * (
+            g - in_half((g * softmax(x)).sum(-1, keepdims=True))))),
+        SINGLE_LINE, 2, "not linear",
     ),
     "the input is overwritten": Bug(
         function(doubled_in_place, lambda g, x: 2 * g), ONE, 1, "wrote into input 0"

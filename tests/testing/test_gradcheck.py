@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_course as tc
+import tinygrad_course.nn.functional as F
 from tinygrad_course import nn
 from tinygrad_course.errors import GradientError
 from tinygrad_course.testing import GradientMismatch, gradcheck
@@ -138,6 +139,83 @@ def test_rounding_inside_a_function_is_no_mismatch() -> None:
     assert gradcheck(lambda x: (x + 1e6) - 1e6, leaf(0.5, 1.0))
     for size in (3.0, 6.0, 8.0, 8.75, 12.0):  # saturated: the slope is a difference from 1
         assert gradcheck(lambda x, y: (x * y).tanh(), [leaf(2.0), leaf(size)], order=2)
+
+
+NORMALISED = [[[-1.25], [2.9375]], [[-1.4375], [2.625]]]
+FAR = [[-5.28125], [-2.4025614261627197], [-8.149227142333984]]
+NEAR = [[-7.021160125732422], [-0.01830582693219185], [3.859375]]
+ROUNDED = {
+    "softmax": (lambda x: x.softmax(1), [[[-8.875, 6.625, -8.9375]]], "float32"),
+    "softmax, all but 1": (lambda x: x.softmax(0), [[9.0, -9.0]], "float32"),
+    "cross_entropy": (
+        lambda x: F.cross_entropy(x, tc.tensor([1])), [[[-4.375, 8.8125]]], "float32"
+    ),
+    "cross_entropy, all but 0": (
+        lambda x: F.cross_entropy(x, tc.tensor([1])), [[[-9.0, 9.0]]], "float32"
+    ),
+    "tanh, all but 1": (tc.tanh, [[8.0, -8.5]], "float32"),
+    "group_norm": (
+        lambda x: F.group_norm(x, 2), [[[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]]],
+        "float32",
+    ),
+    "batch_norm, one number to a channel and row": (
+        lambda x, w, b: F.batch_norm(x, None, None, w, b, True),
+        [NORMALISED, [2.25, 8.5625], [4.375, 2.0625]], "float64",
+    ),
+    "batch_norm, the same in float32": (
+        lambda x, w, b: F.batch_norm(x, None, None, w, b, True),
+        [NORMALISED, [2.25, 8.5625], [4.375, 2.0625]], "float32",
+    ),
+    "cdist by a product of matrices": (
+        lambda x, y: tc.cdist(x, y, compute_mode="use_mm_for_euclid_dist"),
+        [[[2.522097110748291], [3.7145633697509766]], [FAR, NEAR]], "float32",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_rounding_inside_a_rule_is_no_mismatch(name: str) -> None:
+    """Numbers of size 1 cancel in the rule; the gradient is as good as its precision allows."""
+    fn, numbers, dtype = ROUNDED[name]
+    for seed in range(5):
+        inputs = [tc.tensor(x, dtype=dtype, requires_grad=True) for x in numbers]
+        assert gradcheck(fn, inputs, order=2, seed=seed)
+
+
+def only_in_single(factor: Any) -> Any:
+    """x² with a rule that is wrong by a factor, which may depend on g and x, but in float32."""
+
+    def backward(g: Any, x: Any, out: Any) -> Any:
+        right = g * 2 * x
+        return right * factor(g, x) if x.dtype == np.float32 else right
+
+    return custom(lambda x: x * x, backward)
+
+
+@pytest.mark.parametrize(
+    ("factor", "says"),
+    [
+        (lambda g, x: 1.01, "is wrong at input 0"),
+        (lambda g, x: 1 + 0.01 * (x > 5).float(), "is wrong at input 0"),
+        (lambda g, x: 1 + 0.01 * (g > 0).float(), "is not linear"),
+        (lambda g, x: 1 + 0.01 * x.is_contiguous(), "depends on the layout"),
+    ],
+)
+def test_what_is_wrong_only_in_float32_is_not_taken_for_rounding(factor: Any, says: str) -> None:
+    x = [1.0, -2.0, 6.0]
+    assert gradcheck(only_in_single(factor), leaf(*x))
+    with pytest.raises(GradientMismatch, match=says):
+        gradcheck(only_in_single(factor), leaf(*x, dtype=tc.float32))
+
+
+def test_rules_that_work_in_one_precision_are_judged_in_it() -> None:
+    def backward(g: Any, x: Any, out: Any) -> Any:
+        if x.dtype != np.float32:
+            raise TypeError("float32 only")
+        return g * 2 * x
+
+    square = custom(lambda x: x * x, backward)
+    assert gradcheck(square, leaf(1.0, -2.0, dtype=tc.float32))
 
 
 def test_mostly_judged_is_a_failure() -> None:

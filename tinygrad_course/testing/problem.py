@@ -99,13 +99,30 @@ class Problem:
         """Fresh leaves that share memory with the inputs, or hold them in another layout."""
         return [_leaf(s, layout) for s in self.slots]
 
-    def run(self, leaves: Sequence[Any]) -> list[Any]:
-        """The floating results of the function, recorded from these leaves on."""
-        args = [x.detach() if isinstance(x, Tensor) else x for x in self.inputs]
+    def run(self, leaves: Sequence[Any], dtype: Any = None) -> list[Any]:
+        """The floating results of the function, recorded from these leaves on.
+
+        Args:
+            leaves: one for each slot.
+            dtype: of the constant arguments, if not their own.
+        """
+        args = [_constant(x) if dtype is None else _converted(x, dtype) for x in self.inputs]
         for slot, leaf in zip(self.slots, leaves, strict=True):
             if isinstance(slot.place, int):
                 args[slot.place] = leaf
         return outputs(self.fn(*args))
+
+    def gradient(
+        self, arrays: Sequence[Array], cotangents: Sequence[Array], dtype: Any
+    ) -> list[Array]:
+        """The gradient at these numbers, weighted by the cotangents, everything in a dtype."""
+        arrays = [np.asarray(a, dtype) for a in arrays]
+        with self._placed(arrays):
+            pairs = zip(self.slots, arrays, strict=True)
+            leaves = [_leaf(slot, np.copy, a) for slot, a in pairs]
+            grads = self.pull(self.run(leaves, dtype), leaves, cotangents)
+        found = zip(grads, arrays, strict=True)
+        return [np.zeros(a.shape) if g is None else _numbers(g) for g, a in found]
 
     def pull(
         self, results: Sequence[Any], leaves: Sequence[Any], cotangents: Sequence[Array]
@@ -194,6 +211,8 @@ def _converted(x: Any, dtype: Any) -> Any:
 
 
 def _numbers(x: Any) -> Array:
+    if isinstance(x, float):
+        return np.asarray(x)
     return np.asarray(x.data if isinstance(x, Scalar) else x.detach().numpy())
 
 
@@ -203,14 +222,19 @@ def _like(result: Any, cotangent: Array) -> Any:
     return from_numpy(cotangent.astype(result.dtype))
 
 
-def _leaf(slot: Slot, layout: Callable[[Array], Array] | None) -> Any:
+def _leaf(slot: Slot, layout: Callable[[Array], Array] | None, array: Array | None = None) -> Any:
     if not isinstance(slot.place, int):
         return slot.value
+    array = slot.array if array is None else array
     if slot.is_scalar:
-        return Scalar(float(slot.array))
+        return Scalar(float(array))
     if layout is None:
         return slot.value.detach().requires_grad_()
-    return from_numpy(layout(slot.array)).requires_grad_()
+    return from_numpy(layout(array)).requires_grad_()
+
+
+def _constant(x: Any) -> Any:
+    return x.detach() if isinstance(x, Tensor) else x
 
 
 def _recorded(x: Any) -> Any:
