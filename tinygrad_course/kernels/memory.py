@@ -6,7 +6,6 @@ CPython counts who holds them.
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import sys
@@ -55,6 +54,8 @@ def keep_freed() -> None:
     if any(name.startswith("MALLOC_") for name in os.environ) or sys.platform != "linux":
         return
     with suppress(OSError, AttributeError):  # another C library
+        import ctypes
+
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_TRIM_THRESHOLD, KEPT)
         mallopt(_MMAP_THRESHOLD, VAST)

@@ -14,7 +14,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -121,6 +120,8 @@ def side_by_side(function: Callable[..., Any], parts: list[tuple[Any, ...]]) -> 
     """Call a function with each part; the first on this thread, the others on sleeping ones."""
     global _helpers
     if _helpers is None:
+        from concurrent.futures import ThreadPoolExecutor  # it takes 10 ms to import
+
         _helpers = ThreadPoolExecutor(_most(), "tinygrad_course")
     waiting = [_helpers.submit(function, *part) for part in parts[1:]]
     function(*parts[0])
@@ -128,7 +129,7 @@ def side_by_side(function: Callable[..., Any], parts: list[tuple[Any, ...]]) -> 
         one.result()
 
 
-_helpers: ThreadPoolExecutor | None = None
+_helpers: Any = None  # a ThreadPoolExecutor, when first needed
 
 
 class _Open:
