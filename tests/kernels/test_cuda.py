@@ -25,9 +25,10 @@ F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def test_in_the_simulator():
-    """`simulated.py`, in a process of its own: the simulator is chosen when Numba is imported."""
+    """`simulated*.py`, in a process of its own: the simulator is chosen when Numba is imported."""
+    files = sorted(Path(__file__).parent.glob("simulated*.py"))
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "tests/kernels/simulated.py"],
+        [sys.executable, "-m", "pytest", "-q", "-x", *files],
         cwd=ROOT, env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
@@ -38,7 +39,7 @@ def test_in_the_simulator():
 
 def kernels():
     """Every kernel, as the wrappers ask for them."""
-    from tinygrad_course.kernels import cuda_conv, cuda_pool, cuda_step
+    from tinygrad_course.kernels import cuda_conv, cuda_elementwise, cuda_pool, cuda_step
 
     made = {}
     for dtype in (F32, F64):
@@ -58,8 +59,24 @@ def kernels():
             made[f"adam {more} {dtype}"] = cuda_step._adam(dtype, more)
             made[f"sgd {more} {dtype}"] = cuda_step._sgd(dtype, more)
             made[f"scaled {more} {dtype}"] = cuda_step._scaled(dtype, more, more)
+        for kind in range(7):
+            made[f"formula {kind} {dtype}"] = cuda_elementwise.formula(kind, dtype)
+        made |= rows(32, 8, dtype)
     made["philox"] = cuda_step._philox()
     return made
+
+
+def rows(lanes, per_block, dtype):
+    """Kernels with a group of threads for each row."""
+    from tinygrad_course.kernels import cuda_softmax
+
+    made = {"mean loss": cuda_softmax.mean_loss(256, dtype)}
+    for name in ("loss_rows", "loss_slope_rows"):
+        made[name] = getattr(cuda_softmax, name)(lanes, per_block, dtype)
+    for log in (False, True):
+        for name in ("softmax_rows", "slope_rows"):
+            made[f"{name} {log}"] = getattr(cuda_softmax, name)(log, lanes, per_block, dtype)
+    return {f"{name} {dtype}": kernel for name, kernel in made.items()}
 
 
 @cache

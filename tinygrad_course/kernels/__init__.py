@@ -49,6 +49,7 @@ NAMES: dict[str, dict[str, str]] = {
         "scaled": "cuda_step",
         "adadelta": "cuda_step",
         "philox": "cuda_step",
+        "tanh_back": "cuda_elementwise",
     },
 }
 

@@ -11,54 +11,27 @@ set of shapes and options.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import cuda_conv as conv
 from . import cuda_pool, plain
+from .cuda_arrays import FLOATS, empty, gpu_of, put_beside, ready
 from .cuda_jit import THREADS, Kernel, blocks
-from .geometry import Pair, Shape, check_places, check_same, conv_shape, divisors, pool_shape
+from .geometry import Pair, check_places, check_same, conv_shape, divisors, pool_shape
 
 Array = Any
 Ints = tuple[int, ...]
 
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _MOST = 2**31 - 1  # plans are made of 32-bit integers
 _WAVE = 256  # about as many blocks as keep a large GPU busy
 
 
-def _ready(x: Array) -> Array:
-    """The array with its elements in order, as kernels take it."""
-    return x if x.flags.c_contiguous else x.copy()
-
-
 def _suits(*arrays: Array) -> bool:
     dtype = arrays[0].dtype
-    return dtype in _FLOATS and all(a.dtype == dtype and 0 < a.size < _MOST for a in arrays)
-
-
-def _place(x: Array) -> int:
-    """The GPU's number; −1 for the simulator."""
-    return -1 if isinstance(x, np.ndarray) else x.device.id
-
-
-def _empty(shape: Shape, dtype: Any, like: Array) -> Array:
-    if isinstance(like, np.ndarray):
-        return np.empty(shape, dtype)
-    return _cupy().empty(shape, dtype)
-
-
-@cache
-def _cupy() -> Any:
-    import cupy
-
-    return cupy
-
-
-def _put_beside(values: Any, place: int) -> Array:
-    return values if place < 0 else _cupy().asarray(values)
+    return dtype in FLOATS and all(a.dtype == dtype and 0 < a.size < _MOST for a in arrays)
 
 
 # --- convolution ----------------------------------------------------------------------------------
@@ -81,9 +54,9 @@ def conv2d(
     if not _suits(x, w) or (b is not None and b.dtype != x.dtype):
         how: Any = dict(zip(("stride", "padding", "dilation", "groups"), options, strict=True))
         return plain.conv2d(x, w, b, **how)
-    shape, job = _forward(x.shape, w.shape, *options, x.dtype, _place(x))
-    out = _empty(shape, x.dtype, x)
-    job.kernel(job.grid, THREADS, _ready(x), _ready(w), out, job.plan)
+    shape, job = _forward(x.shape, w.shape, *options, x.dtype, gpu_of(x))
+    out = empty(shape, x.dtype, x)
+    job.kernel(job.grid, THREADS, ready(x), ready(w), out, job.plan)
     if b is not None:
         out += b[:, None, None]
     return out
@@ -96,8 +69,8 @@ def conv2d_input(
     options: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     if not _suits(g, w):
         return plain.conv2d_input(g, w, size=size, **options)
-    shape, jobs = _backward(g.shape, w.shape, size, *options.values(), g.dtype, _place(g))
-    dx, g, w = _empty(shape, g.dtype, g), _ready(g), _ready(w)
+    shape, jobs = _backward(g.shape, w.shape, size, *options.values(), g.dtype, gpu_of(g))
+    dx, g, w = empty(shape, g.dtype, g), ready(g), ready(w)
     for job in jobs:
         job.kernel(job.grid, THREADS, g, w, dx, job.plan)
     return dx
@@ -110,9 +83,9 @@ def conv2d_weight(
     options: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     if not _suits(x, g):
         return plain.conv2d_weight(x, g, size=size, **options)
-    shape, parts, job = _weights(x.shape, g.shape, size, *options.values(), x.dtype, _place(x))
-    sums = _empty((parts, *shape), x.dtype, x)
-    job.kernel(job.grid, THREADS, _ready(x), _ready(g), sums, job.plan)
+    shape, parts, job = _weights(x.shape, g.shape, size, *options.values(), x.dtype, gpu_of(x))
+    sums = empty((parts, *shape), x.dtype, x)
+    job.kernel(job.grid, THREADS, ready(x), ready(g), sums, job.plan)
     return sums[0] if parts == 1 else sums.sum(axis=0)
 
 
@@ -211,7 +184,7 @@ def _plan(head: dict[int, int], tables: Any, place: int) -> Array:
     first = np.zeros(conv.TABLES, np.int32)
     for at, value in (head | {conv.TAPS: len(tables[0])}).items():
         first[at] = value
-    return _put_beside(np.concatenate([first, *tables]).astype(np.int32), place)
+    return put_beside(np.concatenate([first, *tables]).astype(np.int32), place)
 
 
 def _product(rows: int, pixels: int, groups: int, dtype: Any, plan: Array) -> Job:
@@ -245,9 +218,9 @@ def _largest(
 ) -> Array:  # fmt: skip
     window = (kernel_size, stride, padding, dilation)
     shape = pool_shape(x.shape, *window, ceil_mode)
-    out = _empty(shape, np.int64 if places else x.dtype, x)
+    out = empty(shape, np.int64 if places else x.dtype, x)
     sizes = (*x.shape[2:], *shape[2:], *(n for pair in window for n in pair))
-    cuda_pool.largest(x.dtype, places).each(out.size, _ready(x), out, out.size, *sizes)
+    cuda_pool.largest(x.dtype, places).each(out.size, ready(x), out, out.size, *sizes)
     return out
 
 
@@ -256,9 +229,9 @@ def pool_take(x: Array, indices: Array) -> Array:
     check_places(indices.shape, x.shape)
     if not _suits(x) or indices.dtype != np.int64:
         return plain.pool_take(x, indices)
-    out = _empty(indices.shape, x.dtype, x)
+    out = empty(indices.shape, x.dtype, x)
     sizes = (out.size, indices.shape[2] * indices.shape[3], x.shape[2] * x.shape[3])
-    cuda_pool.take(x.dtype).each(out.size, _ready(x), _ready(indices), out, *sizes)
+    cuda_pool.take(x.dtype).each(out.size, ready(x), ready(indices), out, *sizes)
     return out
 
 
@@ -267,10 +240,10 @@ def pool_put(g: Array, indices: Array, *, size: Pair) -> Array:
     check_same(indices.shape, g.shape, "the array of indices")
     if not _suits(g) or indices.dtype != np.int64:
         return plain.pool_put(g, indices, size=size)
-    out = _empty((*g.shape[:2], *size), g.dtype, g)
+    out = empty((*g.shape[:2], *size), g.dtype, g)
     out.fill(0)
     sizes = (g.size, g.shape[2] * g.shape[3], size[0] * size[1])
-    cuda_pool.put(g.dtype).each(g.size, _ready(g), _ready(indices), out, *sizes)
+    cuda_pool.put(g.dtype).each(g.size, ready(g), ready(indices), out, *sizes)
     return out
 
 
@@ -289,8 +262,8 @@ def avg_pool2d(
     if not _suits(x):
         return plain.avg_pool2d(x, ceil_mode=ceil_mode, **_named(counting))
     shape = pool_shape(x.shape, kernel_size, stride, padding, (1, 1), ceil_mode)
-    out = _empty(shape, x.dtype, x)
-    _average(cuda_pool.average(x.dtype), _ready(x), out, (x.shape[2:], shape[2:]), counting)
+    out = empty(shape, x.dtype, x)
+    _average(cuda_pool.average(x.dtype), ready(x), out, (x.shape[2:], shape[2:]), counting)
     return out
 
 
@@ -312,8 +285,8 @@ def avg_pool2d_input(
     shape = (*g.shape[:2], *size)
     windows = pool_shape(shape, kernel_size, stride, padding, (1, 1), ceil_mode)
     check_same(g.shape, windows, "the gradient")
-    dx = _empty(shape, g.dtype, g)
-    _average(cuda_pool.spread(g.dtype), _ready(g), dx, (tuple(size), windows[2:]), counting)
+    dx = empty(shape, g.dtype, g)
+    _average(cuda_pool.spread(g.dtype), ready(g), dx, (tuple(size), windows[2:]), counting)
     return dx
 
 
@@ -323,11 +296,11 @@ def _named(counting: Any) -> Any:
 
 
 def _average(kernel: Kernel, src: Array, out: Array, sizes: Any, counting: Any) -> None:
-    tall, wide = _counts(out.dtype, _place(out), *sizes, *counting)
+    tall, wide = _counts(out.dtype, gpu_of(out), *sizes, *counting)
     numbers = [n for pair in (*sizes, *counting[:3]) for n in pair]
     kernel.each(out.size, src, tall, wide, out, out.size, *numbers)
 
 
 @lru_cache(maxsize=256)
 def _counts(dtype: Any, place: int, *windows: Any) -> list[Array]:
-    return [_put_beside(np.array(axis, dtype), place) for axis in divisors(*windows)]
+    return [put_beside(np.array(axis, dtype), place) for axis in divisors(*windows)]

@@ -24,9 +24,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numpy as np
-
-from .cuda_jit import THREADS, Kernel, numba_cuda
+from .cuda_jit import THREADS, Kernel, numba_cuda, number_type
 
 # mypy: disable-error-code="no-untyped-def"
 
@@ -61,7 +59,7 @@ def correlate(rows: int, columns: int, depth: int, dtype: Any) -> Kernel:
     a tile has one place too many, for threads that write down a column would otherwise all meet in
     one bank of the memory.
     """
-    number = _type(dtype)
+    number = number_type(dtype)
     down, across, rows_1, columns_1 = rows // SIDE, columns // SIDE, rows + 1, columns + 1
     loads_w, loads_x = rows * depth // THREADS, columns * depth // THREADS
     step_w, step_x = THREADS // depth, THREADS // columns
@@ -136,7 +134,7 @@ def correlate_few(channels: int, dtype: Any) -> Kernel:
     A tile of 64 rows would be nine tenths empty with LeNet's 6 channels. Here nothing is: the
     pixels, of which there are many, are what is divided among the threads.
     """
-    number = _type(dtype)
+    number = number_type(dtype)
 
     def kernel(src, w, out, plan):
         t = cuda.threadIdx.x
@@ -193,7 +191,7 @@ def weigh(rows: int, columns: int, depth: int, dtype: Any) -> Kernel:
     block would leave all processors but one idle, so the pixels are shared out among about as many
     blocks as the GPU can run, and `out` has a part for each share.
     """
-    number = _type(dtype)
+    number = number_type(dtype)
     down, across, rows_1, columns_1 = rows // SIDE, columns // SIDE, rows + 1, columns + 1
     loads_g, loads_x, step = rows * depth // THREADS, columns * depth // THREADS, THREADS // depth
 
@@ -254,9 +252,3 @@ def weigh(rows: int, columns: int, depth: int, dtype: Any) -> Kernel:
                         out[place + m * taps + k] = sums[i, j]
 
     return Kernel(kernel, "x x x i", dtype)
-
-
-def _type(dtype: Any) -> Any:
-    from numba import from_dtype
-
-    return from_dtype(np.dtype(dtype))

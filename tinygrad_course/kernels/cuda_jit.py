@@ -183,6 +183,13 @@ def numba_cuda() -> Any:
     return cuda
 
 
+def number_type(dtype: Any) -> Any:
+    """Numba's type of the numbers of a dtype; called, it makes one."""
+    from numba import from_dtype
+
+    return from_dtype(np.dtype(dtype))
+
+
 def _flat(a: Any) -> Any:
     return a.reshape(-1) if hasattr(a, "shape") and a.shape else a
 
@@ -226,3 +233,9 @@ def _folder() -> Path:
 def blocks(count: int, size: int) -> int:
     """How many blocks of `size` hold `count`."""
     return -(-count // size)
+
+
+def layout(length: int) -> tuple[int, int]:
+    """How many threads go along a row of numbers, and how many such rows a block has."""
+    lanes = 32 if length <= 1024 else THREADS
+    return lanes, THREADS // lanes
