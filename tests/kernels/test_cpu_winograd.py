@@ -102,3 +102,11 @@ def test_what_is_not_finite_does_not_spread(
 def test_runs_agree_to_the_last_bit(given_three: Any) -> None:
     for a, b in zip(three(*given_three), three(*given_three), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_bias_is_added(given_three: Any) -> None:
+    image, w, _ = given_three
+    bias = np.arange(len(w), dtype=np.float32)
+    how: Any = {**ONE, "padding": (1, 1)}
+    out, alone = cpu.conv2d(image, w, bias, **how), cpu.conv2d(image, w, **how)
+    np.testing.assert_array_equal(out, alone + bias[:, None, None])

@@ -208,13 +208,17 @@ def conv2d(
     out = np.empty(shape, x.dtype)
     fewer = cpu_winograd_plan.pays(*sizes, x.dtype)
     if fewer and cpu_winograd_plan.conv2d(_ready(x), _ready(w), out, padding, threads):
-        return out
+        return _with_bias(out, b)
     if cpu_channels_plan.pays(shape[1], groups, x.dtype):
         cpu_channels_plan.conv2d(_ready(x), _ready(w), out, sizes[3:], threads)
-        return out if b is None else np.add(out, b[:, None, None], out=out)
+        return _with_bias(out, b)
     cut = forward(x.shape, w.shape, shape, stride, padding, dilation, groups, threads)
     _correlate(_ready(x), out, _ready(w), b, cut, threads)
     return out
+
+
+def _with_bias(out: Array, b: Array | None) -> Array:
+    return out if b is None else np.add(out, b[:, None, None], out=out)
 
 
 def conv2d_input(
