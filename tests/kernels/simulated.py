@@ -60,8 +60,8 @@ def check_convolution(case, dtype):
     x_shape, w_shape, *rest = case
     how = dict(zip(("stride", "padding", "dilation", "groups"), rest, strict=True))
     x, w = array(*x_shape, dtype=dtype), array(*w_shape, dtype=dtype)
-    g = array(*conv_shape(x_shape, w_shape, *rest), dtype=dtype)
-    assert_close(cuda.conv2d(x, w, **how), plain.conv2d(x, w, **how))
+    g, b = array(*conv_shape(x_shape, w_shape, *rest), dtype=dtype), array(w_shape[0], dtype=dtype)
+    assert_close(cuda.conv2d(x, w, b, **how), plain.conv2d(x, w, b, **how))
     got = cuda.conv2d_input(g, w, size=x_shape[2:], **how)
     assert_close(got, plain.conv2d_input(g, w, size=x_shape[2:], **how))
     got = cuda.conv2d_weight(x, g, size=w_shape[2:], **how)

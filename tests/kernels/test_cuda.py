@@ -117,7 +117,7 @@ def test_arguments_are_handed_over_as_numba_lays_them_out():
     if why_not():
         pytest.skip(why_not())
     made = kernels()
-    for name, arrays, numbers in (("take float32", 3, 3), ("few 8 float32", 4, 0)):
+    for name, arrays, numbers in (("take float32", 3, 3), ("few 8 float32", 5, 0)):
         entry = re.search(r"\.entry[^(]*\(([^)]*)\)", made[name].ptx((8, 0)))
         sizes = re.findall(r"\.param \.(\w+)", entry.group(1))
         assert len(sizes) == 7 * arrays + numbers

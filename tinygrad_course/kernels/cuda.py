@@ -54,11 +54,9 @@ def conv2d(
     if not _suits(x, w) or (b is not None and b.dtype != x.dtype):
         how: Any = dict(zip(("stride", "padding", "dilation", "groups"), options, strict=True))
         return plain.conv2d(x, w, b, **how)
-    shape, job = _forward(x.shape, w.shape, *options, x.dtype, gpu_of(x))
-    out = empty(shape, x.dtype, x)
-    job.kernel(job.grid, THREADS, ready(x), ready(w), out, job.plan)
-    if b is not None:
-        out += b[:, None, None]
+    shape, job = _forward(x.shape, w.shape, *options, x.dtype, gpu_of(x), b is not None)
+    out, w = empty(shape, x.dtype, x), ready(w)
+    job.kernel(job.grid, THREADS, ready(x), w, w if b is None else ready(b), out, job.plan)
     return out
 
 
@@ -72,7 +70,7 @@ def conv2d_input(
     shape, jobs = _backward(g.shape, w.shape, size, *options.values(), g.dtype, gpu_of(g))
     dx, g, w = empty(shape, g.dtype, g), ready(g), ready(w)
     for job in jobs:
-        job.kernel(job.grid, THREADS, g, w, dx, job.plan)
+        job.kernel(job.grid, THREADS, g, w, w, dx, job.plan)
     return dx
 
 
@@ -92,7 +90,7 @@ def conv2d_weight(
 @lru_cache(maxsize=256)
 def _forward(
     x: Ints, w: Ints, stride: Pair, padding: Pair, dilation: Pair, groups: int, dtype: Any,
-    place: int,
+    place: int, biased: bool,
 ) -> tuple[Ints, Job]:  # fmt: skip
     n, o, *size = shape = tuple(conv_shape(x, w, stride, padding, dilation, groups))
     pixels, rows = size[0] * size[1], o // groups
@@ -100,7 +98,7 @@ def _forward(
     head = _head(rows, n * pixels, x, groups, stride, size)
     head |= {conv.W_GROUP: rows * len(taps[0]), conv.W_ROW: len(taps[0])}
     head |= {conv.OUT_GROUP: rows * pixels, conv.OUT_IMAGE: o * pixels, conv.OUT_ROW: pixels,
-             conv.OUT_Y: size[1], conv.OUT_X: 1}  # fmt: skip
+             conv.OUT_Y: size[1], conv.OUT_X: 1, conv.BIASED: int(biased)}  # fmt: skip
     plan = _plan(head, (*taps, np.arange(len(taps[0]))), place)
     return shape, _product(rows, n * pixels, groups, dtype, plan)
 

@@ -2,7 +2,7 @@
 
 Written as a matrix product, a convolution is
 
-    out[m, p] = Σ_k w[m, k] · x̂[k, p]
+    out[m, p] = Σ_k w[m, k] · x̂[k, p] + b[m]
 
 where m is an output channel, p one pixel of one image of the batch, and k one tap: an input channel
 and a place in the window. x̂, which holds every pixel kh·kw times, is never made: x̂[k, p] is read
@@ -35,8 +35,8 @@ CHUNK = 32  # taps whose weights the direct kernel keeps in shared memory at a t
 
 # What a plan begins with; behind it stand four tables, a number for each tap.
 (ROWS, PIXELS, TAPS, PLANE, WIDE, SRC_IMAGE, HEIGHT, WIDTH, STEP_Y, STEP_X, SRC_GROUP, W_GROUP,
- W_ROW, OUT_GROUP, OUT_IMAGE, OUT_ROW, OUT_Y, OUT_X, OUT_START, SHARE,
- SPLIT) = range(21)  # fmt: skip
+ W_ROW, OUT_GROUP, OUT_IMAGE, OUT_ROW, OUT_Y, OUT_X, OUT_START, SHARE, SPLIT,
+ BIASED) = range(22)  # fmt: skip
 TABLES = 24
 
 
@@ -64,7 +64,7 @@ def correlate(rows: int, columns: int, depth: int, dtype: Any) -> Kernel:
     loads_w, loads_x = rows * depth // THREADS, columns * depth // THREADS
     step_w, step_x = THREADS // depth, THREADS // columns
 
-    def kernel(src, w, out, plan):
+    def kernel(src, w, bias, out, plan):
         t = cuda.threadIdx.x
         column, row = t % SIDE, t // SIDE
         first_p, first_m, group = cuda.blockIdx.x * columns, cuda.blockIdx.y * rows, cuda.blockIdx.z
@@ -73,8 +73,11 @@ def correlate(rows: int, columns: int, depth: int, dtype: Any) -> Kernel:
         sums = cuda.local.array((down, across), number)
         a = cuda.local.array(down, number)
         for i in range(down):
+            m, first = first_m + row + i * SIDE, number(0)
+            if plan[BIASED] > 0 and m < plan[ROWS]:
+                first = bias[group * plan[ROWS] + m]
             for j in range(across):
-                sums[i, j] = 0
+                sums[i, j] = first
         taps, count, plane, wide = plan[TAPS], plan[PIXELS], plan[PLANE], plan[WIDE]
         height, width = plan[HEIGHT], plan[WIDTH]
         # this thread copies column `p` of x̂, and column `kw` of w
@@ -120,7 +123,7 @@ def correlate(rows: int, columns: int, depth: int, dtype: Any) -> Kernel:
                     if m < plan[ROWS]:
                         out[place + m * plan[OUT_ROW]] = sums[i, j]
 
-    return Kernel(kernel, "x x x i", dtype)
+    return Kernel(kernel, "x x x x i", dtype)
 
 
 @cache
@@ -136,7 +139,7 @@ def correlate_few(channels: int, dtype: Any) -> Kernel:
     """
     number = number_type(dtype)
 
-    def kernel(src, w, out, plan):
+    def kernel(src, w, bias, out, plan):
         t = cuda.threadIdx.x
         p, first_m = cuda.blockIdx.x * THREADS + t, cuda.blockIdx.y * channels
         group = cuda.blockIdx.z
@@ -144,6 +147,8 @@ def correlate_few(channels: int, dtype: Any) -> Kernel:
         sums = cuda.local.array(channels, number)
         for i in range(channels):
             sums[i] = 0
+            if plan[BIASED] > 0 and first_m + i < plan[ROWS]:
+                sums[i] = bias[group * plan[ROWS] + first_m + i]
         taps, count, plane, wide = plan[TAPS], plan[PIXELS], plan[PLANE], plan[WIDE]
         height, width = plan[HEIGHT], plan[WIDTH]
         n, q = p // plane, p % plane
@@ -175,7 +180,7 @@ def correlate_few(channels: int, dtype: Any) -> Kernel:
                 if first_m + i < plan[ROWS]:
                     out[place + (first_m + i) * plan[OUT_ROW]] = sums[i]
 
-    return Kernel(kernel, "x x x i", dtype)
+    return Kernel(kernel, "x x x x i", dtype)
 
 
 @cache
