@@ -19,14 +19,23 @@ pytest.importorskip("numba").config.reload_config()
 if not __import__("numba").config.ENABLE_CUDASIM:
     pytest.skip("needs NUMBA_ENABLE_CUDASIM=1", allow_module_level=True)
 
-from tinygrad_course.kernels import cost, cuda_elementwise, cuda_jit, cuda_softmax  # noqa: E402
+from tests.kernels.test_cpu_norm import KINDS, problems  # noqa: E402
+from tests.kernels.test_cpu_norm import close as alike  # noqa: E402
+from tinygrad_course.kernels import (  # noqa: E402
+    cost,
+    cuda_elementwise,
+    cuda_jit,
+    cuda_norm,
+    cuda_softmax,
+    moments,
+)
 from tinygrad_course.ops import elementwise, reduce  # noqa: E402
 from tinygrad_course.testing import strategies as ts  # noqa: E402
 
 Array = Any
 RTOL = {4: 2e-5, 8: 1e-12}
 
-some = ts.profile(12)
+some = ts.profile(8)
 dtypes = st.sampled_from(["float32", "float32", "float64"])
 sizes = st.integers(1, 6)
 grids = st.sampled_from([(2, 1), (2, 4), (4, 2), (8, 1)])  # lanes along a row, rows in a block
@@ -156,3 +165,45 @@ def test_a_label_that_is_no_class_shows(bad: int) -> None:
 @pytest.mark.parametrize(("length", "lanes"), [(1, 32), (1024, 32), (1025, 256), (50_000, 256)])
 def test_blocks_have_256_threads(length: int, lanes: int) -> None:
     assert cuda_jit.layout(length) == (lanes, 256 // lanes)
+
+
+# --- normalisation --------------------------------------------------------------------------------
+
+
+def normalised(arrays: Any, by: dict[str, Any], form: Any) -> None:
+    """What normalise and normalise_back find, beside NumPy's."""
+    x, w, b, g = arrays
+    found = []
+    for room in (cuda_norm, moments):
+        stats = moments.Moments(**by)
+        out = room.normalise(x, w, b, form=form, by=stats)
+        back = room.normalise_back(g, None, x, w, b, form=form, by=stats)
+        found.append((out, stats.mean, stats.var, stats.rstd, *back))
+    alike(*found, 3e-4 if x.dtype == "float32" else 1e-9)
+
+
+@some
+@given(problem=problems("float32") | problems("float64"), grid=grids)
+def test_normalisation(problem: Any, grid: Any) -> None:
+    with blocks_of(grid):
+        normalised(*problem)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_what_is_not_finite_stays_where_it_belongs(kind: str, odd: float) -> None:
+    shape, dims, form = KINDS[kind](2, 3, 2, 2, 2)
+    rng = np.random.default_rng(0)
+    x, w, b, g = (rng.standard_normal(s).astype("f4") for s in (shape, form, form, shape))
+    with np.errstate(invalid="ignore"), blocks_of((4, 2)):
+        for array in (x, g):
+            array.flat[3], kept = odd, array.flat[3]
+            normalised((np.asfortranarray(x), w, b, g), {"dims": dims, "eps": 1e-5}, form)
+            array.flat[3] = kept
+
+
+def test_a_norm_over_scattered_values_is_left_to_the_array_module() -> None:
+    x, by = np.ones((3, 4, 5), "f4"), moments.Moments((1,), 1e-5)
+    assert cuda_norm.normalise(x, None, None, form=(1, 4, 1), by=by) is NotImplemented
+    back = cuda_norm.normalise_back(x, x, x, None, None, form=(1, 4, 1), by=by)
+    assert back is NotImplemented

@@ -68,14 +68,17 @@ def kernels():
 
 def rows(lanes, per_block, dtype):
     """Kernels with a group of threads for each row."""
-    from tinygrad_course.kernels import cuda_softmax
+    from tinygrad_course.kernels import cuda_norm, cuda_softmax
 
     made = {"mean loss": cuda_softmax.mean_loss(256, dtype)}
     for name in ("loss_rows", "loss_slope_rows"):
         made[name] = getattr(cuda_softmax, name)(lanes, per_block, dtype)
-    for log in (False, True):
+    for log in (False, True):  # or given, or across
         for name in ("softmax_rows", "slope_rows"):
             made[f"{name} {log}"] = getattr(cuda_softmax, name)(log, lanes, per_block, dtype)
+        for name in ("forward", "backward"):
+            made[f"{name} {log}"] = getattr(cuda_norm, name)(lanes, per_block, log, True, dtype)
+        made[f"weights {log}"] = cuda_norm.weights(lanes, per_block, log, dtype)
     return {f"{name} {dtype}": kernel for name, kernel in made.items()}
 
 

@@ -50,6 +50,8 @@ NAMES: dict[str, dict[str, str]] = {
         "adadelta": "cuda_step",
         "philox": "cuda_step",
         "tanh_back": "cuda_elementwise",
+        "normalise": "cuda_norm",
+        "normalise_back": "cuda_norm",
     },
 }
 

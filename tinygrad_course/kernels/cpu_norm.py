@@ -25,7 +25,7 @@ from numba import prange
 from .arrays import ready
 from .cpu_jit import entry, launch, parallel_entry, threads_for, worker
 from .geometry import Shape
-from .moments import Moments
+from .moments import Moments, layout
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
@@ -262,10 +262,10 @@ def back_parallel(g, x, w, means, rstds, dx, dw, db, given, centred):
 
 def normalise(x: Any, w: Any, b: Any, *, form: Shape, by: Moments) -> Any:
     """`moments.normalise`, if what is averaged together lies together in memory."""
-    layout = _layout(x, w, b, form, by.dims)
-    if layout is None:
+    found = layout(x, w, b, form, by.dims)
+    if found is None:
         return NotImplemented
-    runs, (rows, shared) = layout
+    runs, (rows, shared) = found
     out, stats = np.empty(x.shape, x.dtype), np.empty((3, runs[1]), x.dtype)
     if by.given:
         stats[0], stats[1] = np.ravel(by.mean), np.ravel(by.var)
@@ -282,10 +282,10 @@ def normalise(x: Any, w: Any, b: Any, *, form: Shape, by: Moments) -> Any:
 
 def normalise_back(g: Any, out: Any, x: Any, w: Any, b: Any, *, form: Shape, by: Moments) -> Any:
     """`moments.normalise_back`, if what is averaged together lies together in memory."""
-    layout = _layout(x, w, b, form, by.dims)
-    if layout is None:
+    found = layout(x, w, b, form, by.dims)
+    if found is None:
         return NotImplemented
-    runs, (rows, shared) = layout
+    runs, (rows, shared) = found
     threads, dx = threads_for(x.size, _LEAST), np.empty(x.shape, x.dtype)
     sums = np.zeros((2, threads, rows, shared), x.dtype)
     scale = np.ones((rows, shared), x.dtype) if w is None else ready(w).reshape(rows, shared)
@@ -296,28 +296,3 @@ def normalise_back(g: Any, out: Any, x: Any, w: Any, b: Any, *, form: Shape, by:
     )  # fmt: skip
     dw, db = sums.sum(1) if threads > 1 else sums[:, 0]
     return dx, *(None if p is None else s.reshape(p.shape) for p, s in ((w, dw), (b, db)))
-
-
-def _layout(x: Any, w: Any, b: Any, form: Shape, dims: Shape) -> Any:
-    """((N, S, D), (P, J)) as the kernels see the arrays; None where they do not fit."""
-    first = x.ndim - len(dims)
-    if dims == tuple(range(first, x.ndim)):
-        apart, together, images = x.shape[:first], x.shape[first:], 1
-        outer, inner = form[:first], form[first:]
-    elif dims == (0, *range(2, x.ndim)) and math.prod(x.shape[2:]) >= 4:
-        apart, together, images = x.shape[1:2], x.shape[2:], x.shape[0]
-        outer, inner = form[1:2], form[2:]
-    else:
-        return None
-    if any(p is not None and p.dtype != x.dtype for p in (w, b)):
-        return None
-    if not (_repeats(outer, apart) and _repeats(inner[::-1], together[::-1])):
-        return None
-    runs = images, math.prod(apart), math.prod(together)
-    return runs, (math.prod(outer), math.prod(inner))
-
-
-def _repeats(form: Shape, shape: Shape) -> bool:
-    """Whether `form` is the shape with ones in the place of its first numbers."""
-    ones = next((i for i, n in enumerate(form) if n != 1), len(form))
-    return form[ones:] == shape[ones:]

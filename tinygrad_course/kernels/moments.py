@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .geometry import Shape
+
 Array = Any
 Dims = tuple[int, ...]
 
@@ -106,3 +108,28 @@ def _summed(x: Array, p: Array, form: Dims) -> Array:
         return None
     dims = tuple(d for d, n in enumerate(form) if n == 1 and x.shape[d] != 1)
     return (np.add.reduce(x, dims, keepdims=True) if dims else x.copy()).reshape(p.shape)
+
+
+def layout(x: Array, w: Array, b: Array, form: Shape, dims: Dims) -> Any:
+    """((N, S, D), (P, J)) as the kernels see the arrays; None where they do not fit."""
+    first = x.ndim - len(dims)
+    if dims == tuple(range(first, x.ndim)):
+        apart, together, images = x.shape[:first], x.shape[first:], 1
+        outer, inner = form[:first], form[first:]
+    elif dims == (0, *range(2, x.ndim)) and math.prod(x.shape[2:]) >= 4:
+        apart, together, images = x.shape[1:2], x.shape[2:], x.shape[0]
+        outer, inner = form[1:2], form[2:]
+    else:
+        return None
+    if any(p is not None and p.dtype != x.dtype for p in (w, b)):
+        return None
+    if not (_repeats(outer, apart) and _repeats(inner[::-1], together[::-1])):
+        return None
+    runs = images, math.prod(apart), math.prod(together)
+    return runs, (math.prod(outer), math.prod(inner))
+
+
+def _repeats(form: Shape, shape: Shape) -> bool:
+    """Whether `form` is the shape with ones in the place of its first numbers."""
+    ones = next((i for i, n in enumerate(form) if n != 1), len(form))
+    return form[ones:] == shape[ones:]
