@@ -217,30 +217,31 @@ def kernel(name: str, array: Any) -> Callable[..., Any]:
 
 def faster(
     name: str, plain: Callable[..., Any], recorded: Callable[..., Any] | None = None,
-    least: int = 1 << 12,
+    least: int = 1 << 12, by: int = 0,
 ) -> Callable[..., Any]:  # fmt: skip
     """`plain`, or the device's kernel of that name where there is enough to do for it.
 
-    For a forward, and for a rule: a rule that is being recorded works on Values, as `recorded` does
-    (or else `plain` itself).
+    For a forward, and for a rule. A rule that is being recorded works on Values, as `recorded` does
+    (or else `plain` itself); one of Scalars, on floats.
 
     Args:
-        least: so many floating elements of the first argument are enough. Below, no compiler is
-            imported.
+        least: so many floating elements are enough. Below, no compiler is imported.
+        by: the place of the argument that has them.
     """
 
     @wraps(plain)
-    def run(x: Any, *args: Any, **how: Any) -> Any:
-        for a in (x, *args):
-            if isinstance(a, Value):
-                return (recorded or plain)(x, *args, **how)
+    def run(*args: Any, **how: Any) -> Any:
+        x = args[by]
         host = type(x) is np.ndarray
-        if (x.size >= least if host else is_cuda(x)) and x.dtype.char in "fd":
+        if x.size >= least if host else is_cuda(x):
             kernel = kernels.lookup("cpu" if host else "cuda", name)
-            out = NotImplemented if kernel is None else kernel(x, *args, **how)
-            if out is not NotImplemented:  # the kernel does not take all arguments
-                return out
-        return plain(x, *args, **how)
+            if kernel is not None and x.dtype.char in "fd":
+                out = kernel(*args, **how)
+                if out is not NotImplemented:  # the kernel does not take all arguments
+                    return out
+        elif recorded is not None and isinstance(x, Value):
+            return recorded(*args, **how)
+        return plain(*args, **how)
 
     return run
 

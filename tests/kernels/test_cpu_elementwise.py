@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_course as tc
+from tests.kernels.layouts import on
 from tinygrad_course.kernels import cpu_elementwise
 
 
@@ -55,3 +56,32 @@ def test_the_gradient_of_tanh(dtype: str) -> None:
     (twice,) = tc.autograd.grad(once.sum(), x)
     t = np.tanh(x.detach().numpy().astype(np.float64))
     np.testing.assert_allclose(twice.numpy(), -2 * t * (1 - t * t), rtol=1e-4, atol=1e-6)
+
+
+FUNCTIONS = {"relu": tc.relu, "sigmoid": tc.sigmoid, "gelu": tc.nn.functional.gelu}
+KERNELS = [("relu", "f4"), ("relu", "f8"), ("sigmoid", "f4"), ("sigmoid", "f8"), ("gelu", "f4")]
+
+
+@pytest.mark.parametrize(("name", "dtype"), KERNELS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_activations(name: str, dtype: str, threads: int) -> None:
+    x = _numbers().astype(dtype).reshape(3, -1)[:, ::-1]
+    g = np.random.default_rng(0).standard_normal(x.shape).astype(dtype)
+    g[0, 5], g[1, 7], g[2, 9] = np.inf, np.nan, -np.inf
+    wide = tc.tensor(x.astype(np.float64), requires_grad=True)
+    expected = FUNCTIONS[name](wide)
+    expected.backward(tc.tensor(g.astype(np.float64)))
+    with on(cpu_elementwise, threads):
+        got = getattr(cpu_elementwise, name)(x)
+        back = getattr(cpu_elementwise, f"{name}_back")(g, got, x)
+    assert got.dtype == back.dtype == dtype
+    tolerance = 5e-7 if dtype == "f4" else 1e-15
+    for a, b in ((got, expected.detach()), (back, wide.grad)):
+        np.testing.assert_allclose(a, b.numpy(), rtol=tolerance, atol=3 * tolerance)
+
+
+def test_what_activations_leave_to_numpy() -> None:
+    g, x = np.ones((2, 3), "f4"), np.ones((2, 3), "f8")
+    assert cpu_elementwise.relu_back(g, x, x) is NotImplemented
+    assert cpu_elementwise.gelu(x) is NotImplemented
+    assert cpu_elementwise.gelu_back(x, x, x) is NotImplemented

@@ -11,8 +11,7 @@ from typing import Any
 
 from tinygrad_course.errors import OptionError, ShapeError
 from tinygrad_course.ops import elementwise as ops
-from tinygrad_course.ops import reduce, shape
-from tinygrad_course.ops.special import erf
+from tinygrad_course.ops import reduce, shape, special
 
 
 def relu(input: Any, inplace: bool = False) -> Any:
@@ -87,7 +86,7 @@ def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
 def gelu(input: Any, approximate: str = "none") -> Any:
     """x · Φ(x), Φ the normal distribution's cumulative function; "tanh" is its approximation."""
     if approximate == "none":
-        return input * 0.5 * (erf(input * math.sqrt(0.5)) + 1.0)
+        return special.gelu(input)
     if approximate != "tanh":
         raise OptionError(f"gelu: approximate is 'none' or 'tanh', not {approximate!r}")
     inner = (input + input * input * input * 0.044715) * math.sqrt(2 / math.pi)

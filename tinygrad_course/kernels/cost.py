@@ -13,23 +13,26 @@ import numpy as np
 def cross_entropy(x: Any, labels: Any) -> Any:
     """−Σ ln softmax(x)[n, label[n]] / m."""
     z = _shifted(x)
-    chosen = z[np.arange(len(z), like=z), labels]
-    total = np.add.reduce(np.exp(z, out=z), 1)
+    chosen = z[labels, np.arange(len(x), like=z)]
+    total = np.add.reduce(np.exp(z, out=z), 0)
     return (np.add.reduce(np.log(total, out=total) - chosen) / len(x)).astype(x.dtype)
 
 
-def slope(g: Any, x: Any, labels: Any) -> Any:
-    """(softmax(x) − 1 at the labels) · g / m."""
+def cross_entropy_back(g: Any, out: Any, x: Any, labels: Any) -> Any:
+    """The gradient of `cross_entropy`: (softmax(x) − 1 at the labels) · g / m."""
     z = _shifted(x)
     np.exp(z, out=z)
-    z /= np.add.reduce(z, 1, keepdims=True)
-    z[np.arange(len(z), like=z), labels] -= 1
+    z /= np.add.reduce(z, 0)
+    z[labels, np.arange(len(x), like=z)] -= 1
     z *= g / len(x)
-    return z.astype(x.dtype, copy=False)
+    return np.ascontiguousarray(z.T).astype(x.dtype, copy=False)
 
 
 def _shifted(x: Any) -> Any:
-    """x less the largest number of its row, so that no exponential overflows."""
-    x = x.astype(np.float32) if x.dtype.char == "e" else x
-    host = isinstance(x, np.ndarray)  # CuPy has the method alone
-    return x - (np.maximum.reduce(x, 1, keepdims=True) if host else x.max(1, keepdims=True))
+    """x less the largest number of its row, so that no exponential overflows; transposed.
+
+    NumPy takes long runs of neighbours in a tenth of the time that it takes for rows of ten.
+    """
+    z = x.astype(np.float32).T.copy() if x.dtype.char == "e" else x.T.copy()
+    z -= np.maximum.reduce(z, 0) if isinstance(z, np.ndarray) else z.max(0)  # CuPy has no reduce
+    return z

@@ -6,13 +6,17 @@ Arrays are contiguous and taken as flat; each thread gets a slice of all of them
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numba import prange
 
 from .arrays import ready
-from .cpu_jit import entry, launch, parallel_entry, threads_for, worker
+from .cpu_jit import entry, exact, launch, parallel_entry, threads_for, worker
+from .cpu_math import exp, f4
+
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
 Array = Any
 
@@ -104,4 +108,128 @@ def tanh_back(g: Array, y: Array, x: Array) -> Array:
     out, threads = np.empty(y.shape, y.dtype), threads_for(y.size, _LEAST)
     flat = [a.reshape(-1) for a in (ready(g), ready(y), out)]
     launch(_tanh_back_serial, _tanh_back_parallel, threads, *flat, threads)
+    return out
+
+
+# --- relu, sigmoid, gelu: `kind` chooses among loops that are compiled together -------------------
+
+RELU, RELU_BACK, SIGMOID_BACK = range(3)
+SIGMOID, GELU, GELU_BACK = range(3)
+_DENSITY = f4(1 / math.sqrt(2 * math.pi))
+
+
+@worker
+def _short(kind, x, y, out):
+    """Loops of a few operations: they wait for memory."""
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    if kind == RELU:
+        for i in range(out.size):
+            out[i] = zero if x[i] <= zero else x[i]
+    elif kind == RELU_BACK:
+        for i in range(out.size):
+            out[i] = zero if y[i] <= zero else x[i]
+    else:
+        for i in range(out.size):
+            out[i] = x[i] * y[i] * (one - y[i])
+
+
+@entry
+def short_serial(x, y, out, kind, threads):
+    """`_short` over all elements, on one thread."""
+    _short(kind, x, y, out)
+
+
+@parallel_entry
+def short_parallel(x, y, out, kind, threads):
+    """`_short` with a stretch of elements to each thread."""
+    for t in prange(threads):
+        lo, hi = _part(out.size, t, threads), _part(out.size, t + 1, threads)
+        _short(kind, x[lo:hi], y[lo:hi], out[lo:hi])
+
+
+@exact
+def _tail(x):
+    """(1 − Φ(|x|)) / e for e = exp(−x²/2): a polynomial in 1 / (1 + |x| / √8), to 5e-8 of it."""
+    s = f4(1) / (f4(1) + abs(x) * f4(math.sqrt(0.125)))
+    p = s * f4(-0.0295347372) + f4(0.142288703)
+    p = (p * s + f4(-0.243602401)) * s + f4(0.139036282)
+    p = (p * s + f4(-0.0133146132)) * s + f4(0.101344149)
+    p = (p * s + f4(0.121551712)) * s + f4(0.141187676)
+    return (p * s + f4(0.141043208)) * s
+
+
+@worker
+def _long(kind, x, y, out):
+    """Loops around an exponential."""
+    zero, one, half = x.dtype.type(0), x.dtype.type(1), x.dtype.type(0.5)
+    if kind == SIGMOID:
+        for i in range(out.size):
+            e = exp(-abs(x[i]))
+            out[i] = (e if x[i] < zero else one) / (one + e)
+    elif kind == GELU:
+        for i in range(out.size):
+            tail = _tail(x[i]) * exp(x[i] * x[i] * -half)
+            out[i] = x[i] * (tail if x[i] < zero else one - tail)
+    else:
+        for i in range(out.size):
+            e = exp(y[i] * y[i] * -half)
+            tail = _tail(y[i]) * e
+            out[i] = x[i] * ((tail if y[i] < zero else one - tail) + y[i] * e * _DENSITY)
+
+
+@entry
+def long_serial(x, y, out, kind, threads):
+    """`_long` over all elements, on one thread."""
+    _long(kind, x, y, out)
+
+
+@parallel_entry
+def long_parallel(x, y, out, kind, threads):
+    """`_long` with a stretch of elements to each thread."""
+    for t in prange(threads):
+        lo, hi = _part(out.size, t, threads), _part(out.size, t + 1, threads)
+        _long(kind, x[lo:hi], y[lo:hi], out[lo:hi])
+
+
+# --- the functions of the device ------------------------------------------------------------------
+
+
+def relu(x: Any) -> Any:
+    """max(x, 0); NaN stays."""
+    return _run(short_serial, short_parallel, RELU, x, x)
+
+
+def relu_back(g: Any, out: Any, x: Any) -> Any:
+    """The gradient of `relu`: g where out is positive or NaN, else 0."""
+    return _run(short_serial, short_parallel, RELU_BACK, g, out)
+
+
+def sigmoid_back(g: Any, out: Any, x: Any) -> Any:
+    """The gradient of `sigmoid`: g · out (1 − out)."""
+    return _run(short_serial, short_parallel, SIGMOID_BACK, g, out)
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + e⁻ˣ)."""
+    return _run(long_serial, long_parallel, SIGMOID, x, x)
+
+
+def gelu(x: Any) -> Any:
+    """x · Φ(x), in single precision."""
+    return _run(long_serial, long_parallel, GELU, x, x) if x.dtype == f4 else NotImplemented
+
+
+def gelu_back(g: Any, out: Any, x: Any) -> Any:
+    """The gradient of `gelu`, in single precision: g (Φ(x) + x φ(x))."""
+    return _run(long_serial, long_parallel, GELU_BACK, g, x) if x.dtype == f4 else NotImplemented
+
+
+def _run(serial: Any, parallel: Any, kind: int, x: Any, y: Any) -> Any:
+    """Loop `kind` over two arrays; NotImplemented if they differ in shape or dtype."""
+    if x.shape != y.shape or x.dtype != y.dtype:
+        return NotImplemented
+    least = _LEAST if serial is long_serial else 4 * _LEAST
+    out, threads = np.empty(x.shape, x.dtype), threads_for(x.size, least)
+    flat = [ready(a).reshape(-1) for a in (x, y, out)]
+    launch(serial, parallel, threads, *flat, kind, threads)
     return out

@@ -151,6 +151,15 @@ def worker(function: Kernel) -> Kernel:
     return compiled
 
 
+def exact(function: Kernel) -> Kernel:
+    """Compile arithmetic in which the order of sums matters, to be called from loops."""
+    options = {**_OPTIONS, "fastmath": {"contract"}, **_LOOPS}
+    compiled: Kernel = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(
+        function
+    )
+    return compiled
+
+
 def entry(function: Kernel) -> Kernel:
     """Compile a kernel for one thread, to be called from Python."""
     return _cached(numba.njit(**_LOOPS, **_OPTIONS)(function))

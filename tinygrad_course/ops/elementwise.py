@@ -261,14 +261,15 @@ def _relu(x: Any) -> Any:
 
 def _sigmoid(x: Any) -> Any:
     # e^-|x| never overflows; the result is exact to rounding on both sides
-    e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, np.ones_like(e)) / (1 + e)
+    return np.exp(np.minimum(x, operand(0, x))) / (1 + np.exp(-np.abs(x)))
 
 
-relu = keeping("relu", "max(x, 0)", lambda x: _relu(x), lambda x: x if not x <= 0 else 0.0,
-               lambda g, out, x: where(out != 0, g, 0.0))
-sigmoid = unary("sigmoid", "1 / (1 + e⁻ˣ)", _sigmoid, lambda x: float(_sigmoid(x)),
-                lambda g, out, x: g * out * (1 - out))
+relu = keeping("relu", "max(x, 0)", faster("relu", _relu, least=1 << 16),
+               lambda x: x if not x <= 0 else 0.0,
+               faster("relu_back", lambda g, out, x: where(out != 0, g, 0.0), least=1 << 14))
+sigmoid = unary("sigmoid", "1 / (1 + e⁻ˣ)", faster("sigmoid", _sigmoid),
+                lambda x: float(_sigmoid(np.float64(x))),
+                faster("sigmoid_back", lambda g, out, x: g * out * (1 - out), least=1 << 16))
 softplus = unary("softplus", "ln(1 + eˣ)", lambda x: np.logaddexp(x, np.zeros_like(x)),
                  lambda x: float(np.logaddexp(x, 0.0)),
                  lambda g, out, x: g * sigmoid(x))

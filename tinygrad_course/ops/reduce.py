@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_course.arrays import checked_dtype, get_default_dtype, top
+from tinygrad_course.devices import faster
 from tinygrad_course.errors import DtypeError, ShapeError
 from tinygrad_course.primitive import Primitive
 
@@ -57,13 +58,13 @@ logsumexp_kept = Primitive(
 )
 softmax_at = Primitive(
     "softmax", "eˣ / Σ eˣ",
-    in_single(lambda x, *, dim: _softmax(x, dim)),
-    lambda g, out, x, *, dim: out * (g - _total(g * out, dim)),
+    faster("softmax", in_single(lambda x, *, dim: _softmax(x, dim))),
+    faster("softmax_back", lambda g, out, x, *, dim: out * (g - _total(g * out, dim))),
 )
 log_softmax_at = Primitive(
     "log_softmax", "x − ln Σ eˣ",
-    in_single(lambda x, *, dim: _log_softmax(x, dim)),
-    lambda g, out, x, *, dim: g - exp(out) * _total(g, dim),
+    faster("log_softmax", in_single(lambda x, *, dim: _log_softmax(x, dim))),
+    faster("log_softmax_back", lambda g, out, x, *, dim: g - exp(out) * _total(g, dim)),
 )
 max_of_all = one_of_all("max", "max x", lambda x: x.max())
 min_of_all = one_of_all("min", "min x", lambda x: x.min())

@@ -1,0 +1,297 @@
+"""Softmax's loops for the CPU, in Numba: along the last dimension, and in cross-entropy.
+
+Arrays come as contiguous rows of D numbers, one after the other; a thread gets a run of rows, and
+takes a block of them at a time, which is gone over a few times in the nearest cache. Exponentials
+are taken of a whole block in one loop, across the ends of rows: the vectors of rows of ten would
+hardly be filled.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from .arrays import ready
+from .cpu_jit import entry, launch, parallel_entry, threads_for, worker
+from .cpu_math import exp, number, order
+
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+
+Array = Any
+
+_LEAST = 1 << 14  # numbers that a parallel launch pays for
+_BLOCK = 1 << 11  # numbers of a block, unless a row has more
+SOFTMAX, LOG_SOFTMAX = 0, 1
+
+
+@worker
+def _part(total, t, threads):
+    """Where thread t's part begins, as a signed number (`prange` counts in unsigned ones)."""
+    return np.int64(total) * np.int64(t) // np.int64(threads)
+
+
+@worker
+def _largest(x):
+    """max x; NaN if one is NaN with a plus sign."""
+    most = order(x[0])
+    for i in range(x.size):
+        most = max(most, order(x[i]))
+    return number(most)
+
+
+@worker
+def _sum(x):
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i]
+    return total
+
+
+@worker
+def _dot(x, y):
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i] * y[i]
+    return total
+
+
+@worker
+def _exponentials(x, shifted, out, d):
+    """For rows of d: shifted = x − max x, out = exp(shifted)."""
+    for r in range(x.size // d):
+        xs, into = x[r * d : (r + 1) * d], shifted[r * d : (r + 1) * d]
+        top = _largest(xs)
+        for i in range(d):
+            into[i] = xs[i] - top
+    for i in range(x.size):
+        out[i] = exp(shifted[i])
+
+
+@worker
+def _softmax(x, out, scratch, kind, d, lo, hi):
+    """For rows: the exponentials' shares of their sum, or x − max x minus its logarithm.
+
+    Of the distances to the largest number and the exponentials, one is worked out where the result
+    goes, the other in `scratch`, which has room for a block.
+    """
+    real = x.dtype.type
+    step = scratch.size // d
+    for start in range(lo, hi, step):
+        size = d * (min(start + step, hi) - start)
+        xs, into, rest = x[start * d :][:size], out[start * d :][:size], scratch[:size]
+        if kind == LOG_SOFTMAX:
+            _exponentials(xs, into, rest, d)
+            for r in range(size // d):
+                row, log = (
+                    into[r * d : (r + 1) * d],
+                    real(math.log(_sum(rest[r * d : (r + 1) * d]))),
+                )
+                for i in range(d):
+                    row[i] -= log
+        else:
+            _exponentials(xs, rest, into, d)
+            for r in range(size // d):
+                row = into[r * d : (r + 1) * d]
+                share = real(1 / _sum(row))
+                for i in range(d):
+                    row[i] *= share
+
+
+@entry
+def softmax_serial(x, out, scratch, kind, d):
+    """`_softmax` over all rows, on one thread."""
+    _softmax(x, out, scratch[0], kind, d, 0, x.size // d)
+
+
+@parallel_entry
+def softmax_parallel(x, out, scratch, kind, d):
+    """`_softmax` with a run of rows to each thread."""
+    rows, threads = x.size // d, scratch.shape[0]
+    for t in prange(threads):
+        lo, hi = _part(rows, t, threads), _part(rows, t + 1, threads)
+        _softmax(x, out, scratch[t], kind, d, lo, hi)
+
+
+@worker
+def _back(g, out, dx, kind, lo, hi):
+    """For rows: dx = out · (g − Σ g · out), or of the logarithm g − exp(out) · Σ g."""
+    for r in range(lo, hi):
+        gs, outs, into = g[r], out[r], dx[r]
+        if kind == LOG_SOFTMAX:
+            level = _sum(gs)
+            for i in range(gs.size):
+                into[i] = gs[i] - exp(outs[i]) * level
+        else:
+            level = _dot(gs, outs)
+            for i in range(gs.size):
+                into[i] = outs[i] * (gs[i] - level)
+
+
+@entry
+def back_serial(g, out, dx, kind, threads):
+    """`_back` over all rows, on one thread."""
+    _back(g, out, dx, kind, 0, g.shape[0])
+
+
+@parallel_entry
+def back_parallel(g, out, dx, kind, threads):
+    """`_back` with a run of rows to each thread."""
+    for t in prange(threads):
+        lo, hi = _part(g.shape[0], t, threads), _part(g.shape[0], t + 1, threads)
+        _back(g, out, dx, kind, lo, hi)
+
+
+# --- cross-entropy --------------------------------------------------------------------------------
+
+
+@worker
+def _losses(x, labels, out, scratch, d, lo, hi):
+    """For rows: ln Σ exp(x − max x) − (x[label] − max x)."""
+    real = x.dtype.type
+    step = scratch.shape[1] // d
+    for start in range(lo, hi, step):
+        rows = min(start + step, hi) - start
+        shifted, powers = scratch[0, : rows * d], scratch[1, : rows * d]
+        _exponentials(x[start * d :][: rows * d], shifted, powers, d)
+        for r in range(rows):
+            total = _sum(powers[r * d : (r + 1) * d])
+            out[start + r] = real(math.log(total)) - shifted[r * d + labels[start + r]]
+
+
+@entry
+def losses_serial(x, labels, out, scratch, d):
+    """`_losses` over all rows, on one thread."""
+    _losses(x, labels, out, scratch[0], d, 0, labels.size)
+
+
+@parallel_entry
+def losses_parallel(x, labels, out, scratch, d):
+    """`_losses` with a run of rows to each thread."""
+    rows, threads = labels.size, scratch.shape[0]
+    for t in prange(threads):
+        lo, hi = _part(rows, t, threads), _part(rows, t + 1, threads)
+        _losses(x, labels, out, scratch[t], d, lo, hi)
+
+
+@worker
+def _losses_back(x, labels, dx, scratch, scale, d, lo, hi):
+    """For rows: dx = softmax(x) · scale, and scale less at the label."""
+    real = x.dtype.type
+    step = scratch.size // d
+    for start in range(lo, hi, step):
+        size = d * (min(start + step, hi) - start)
+        into = dx[start * d :][:size]
+        _exponentials(x[start * d :][:size], scratch[:size], into, d)
+        for r in range(size // d):
+            row = into[r * d : (r + 1) * d]
+            share = real(scale / _sum(row))
+            for i in range(d):
+                row[i] *= share
+            row[labels[start + r]] -= real(scale)
+
+
+@entry
+def losses_back_serial(x, labels, dx, scratch, scale, d):
+    """`_losses_back` over all rows, on one thread."""
+    _losses_back(x, labels, dx, scratch[0], scale, d, 0, labels.size)
+
+
+@parallel_entry
+def losses_back_parallel(x, labels, dx, scratch, scale, d):
+    """`_losses_back` with a run of rows to each thread."""
+    rows, threads = labels.size, scratch.shape[0]
+    for t in prange(threads):
+        lo, hi = _part(rows, t, threads), _part(rows, t + 1, threads)
+        _losses_back(x, labels, dx, scratch[t], scale, d, lo, hi)
+
+
+@entry
+def inside(labels, classes):
+    """Whether all labels are classes."""
+    good = True
+    for i in range(labels.size):
+        good &= 0 <= labels[i] < classes
+    return good
+
+
+# --- the functions of the device ------------------------------------------------------------------
+
+
+def softmax(x: Any, *, dim: int) -> Any:
+    """eˣ / Σ eˣ along the last dimension."""
+    return _along(x, dim, SOFTMAX)
+
+
+def log_softmax(x: Any, *, dim: int) -> Any:
+    """x − ln Σ eˣ along the last dimension."""
+    return _along(x, dim, LOG_SOFTMAX)
+
+
+def softmax_back(g: Any, out: Any, x: Any, *, dim: int) -> Any:
+    """The gradient of `softmax`."""
+    return _along_back(g, out, dim, SOFTMAX)
+
+
+def log_softmax_back(g: Any, out: Any, x: Any, *, dim: int) -> Any:
+    """The gradient of `log_softmax`."""
+    return _along_back(g, out, dim, LOG_SOFTMAX)
+
+
+def _scratch(x: Any, copies: int = 1) -> Any:
+    """Room for a block of rows, for each thread that shall work on x."""
+    d = x.shape[-1]
+    threads = threads_for(x.size, _LEAST)
+    size = d * max(1, min(_BLOCK, x.size) // d)
+    return np.empty((threads, size) if copies == 1 else (threads, copies, size), x.dtype)
+
+
+def _flat(x: Any) -> Any:
+    return ready(x).reshape(-1)
+
+
+def _along(x: Any, dim: int, kind: int) -> Any:
+    if dim != x.ndim - 1:
+        return NotImplemented
+    out, scratch = np.empty(x.shape, x.dtype), _scratch(x)
+    args = (_flat(x), _flat(out), scratch, kind, x.shape[-1])
+    launch(softmax_serial, softmax_parallel, len(scratch), *args)
+    return out
+
+
+def _along_back(g: Any, out: Any, dim: int, kind: int) -> Any:
+    if dim != g.ndim - 1 or out.dtype != g.dtype:
+        return NotImplemented
+    dx, threads = np.empty(g.shape, g.dtype), threads_for(g.size, _LEAST)
+    rows = [ready(a).reshape(-1, g.shape[-1]) for a in (g, out, dx)]
+    launch(back_serial, back_parallel, threads, *rows, kind, threads)
+    return dx
+
+
+def cross_entropy(x: Any, labels: Any) -> Any:
+    """−Σ ln softmax(x)[n, label[n]] / m over the m rows of x."""
+    if not _fit(labels, x):
+        return NotImplemented
+    out, scratch = np.empty(len(x), x.dtype), _scratch(x, 2)
+    args = (_flat(x), ready(labels), out, scratch, x.shape[1])
+    launch(losses_serial, losses_parallel, len(scratch), *args)
+    return np.add.reduce(out) / x.dtype.type(len(x))
+
+
+def cross_entropy_back(g: Any, out: Any, x: Any, labels: Any) -> Any:
+    """The gradient of `cross_entropy`: (softmax(x) − 1 at the labels) · g / m."""
+    if not _fit(labels, x):
+        return NotImplemented
+    dx, scratch = np.empty(x.shape, x.dtype), _scratch(x)
+    args = (_flat(x), ready(labels), _flat(dx), scratch, float(g) / len(x), x.shape[1])
+    launch(losses_back_serial, losses_back_parallel, len(scratch), *args)
+    return dx
+
+
+def _fit(labels: Any, x: Any) -> bool:
+    """Whether there is a label for each row, and all are classes."""
+    if labels.dtype != np.int64 or labels.shape != x.shape[:1]:
+        return False
+    return bool(inside(ready(labels), x.shape[1]))
