@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from tests.kernels.reference import Case, avg_pools, convolutions, max_pools
 from tinygrad_course.errors import OptionError, ShapeError
-from tinygrad_course.kernels import cpu, cpu_channels_plan, cpu_jit, cpu_many, geometry, plain
+from tinygrad_course.kernels import cpu, cpu_channels_plan, cpu_many, geometry, plain
+from tinygrad_course.kernels.threads import threads_for
 
 some = settings(deadline=None, max_examples=40)
 threads = st.sampled_from([1, 2])
@@ -354,4 +355,4 @@ def test_errors_are_those_of_the_numpy_forwards() -> None:
 
 
 def test_threads_are_for_work_that_pays() -> None:
-    assert cpu_jit.threads_for(10, 100) == 1
+    assert threads_for(10, 100) == 1

@@ -153,10 +153,10 @@ def test_a_long_first_run_says_nothing() -> None:
     code = """
 class Slow:
     signatures = []
-    def __call__(self, x):
+    def __call__(self, pool, x):
         self.signatures.append("compiled")
         time.sleep(1.2)
-cpu_jit._call(Slow(), x)
+cpu_jit.launch(Slow(), 1, x)
 """
     assert check(POOLS + code).stderr == ""
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tinygrad_course import devices
 from tinygrad_course.kernels import cpu, cpu_winograd_plan, options, plain
-from tinygrad_course.kernels.cpu_jit import threads_for
+from tinygrad_course.kernels.threads import threads_for
 
 BOUND = 2e-5  # of the largest result
 ONE = {"stride": (1, 1), "dilation": (1, 1), "groups": 1}

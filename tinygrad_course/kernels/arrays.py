@@ -24,5 +24,5 @@ def aligned(shape: tuple[int, ...], dtype: Any, zeros: bool = False) -> Array:
     """An array that starts on a cache line: a vector across two of them is loaded twice."""
     size, spare = math.prod(shape), _LINE // dtype.itemsize
     raw = np.zeros(size + spare, dtype) if zeros else np.empty(size + spare, dtype)
-    start = -raw.ctypes.data % _LINE // dtype.itemsize
+    start = -raw.__array_interface__["data"][0] % _LINE // dtype.itemsize
     return raw[start : start + size].reshape(shape)

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from . import cpu_channels_plan, cpu_conv, cpu_many, cpu_pool, cpu_winograd_plan, plain
+from .arrays import aligned
 from .arrays import ready as _ready
-from .cpu_jit import launch, threads_for
-from .cpu_plan import Cut, forward, scratch, turned
-from .geometry import Pair, Shape, check_places, check_same, conv_shape, divisors, pool_shape
+from .cpu_jit import launch
+from .cpu_plan import Cut, forward, turned
+from .geometry import Pair, check_places, check_same, conv_shape, divisors, pool_shape
+from .threads import threads_for
 
 Array = Any
 Ints = tuple[int, ...]
@@ -67,7 +69,7 @@ def max_pool2d_indices(
     threads = threads_for(out.size * kernel_size[0] * kernel_size[1], _LEAST_PIXELS)
     room, (numbers, taps) = _room(x.shape[2:], shape[2:], window)
     launch(
-        cpu_pool.largest, cpu_pool.largest_parallel, threads, _planes(_ready(x)), _planes(out),
+        cpu_pool.largest, threads, _planes(_ready(x)), _planes(out),
         window, room, _rows(threads, numbers, x.dtype), _rows(threads, taps, np.int32),
     )  # fmt: skip
     return out
@@ -80,8 +82,7 @@ def pool_take(x: Array, indices: Array) -> Array:
         return plain.pool_take(x, indices)
     out = np.empty(indices.shape, x.dtype)
     threads = threads_for(out.size, _LEAST_PIXELS)
-    args = (_flat(_ready(x)), _flat(_ready(indices)), _flat(out), False, threads)
-    _check_inside(launch(cpu_pool.move, cpu_pool.move_parallel, threads, *args), x.shape[2:])
+    _move(x, indices, out, False, threads)
     return out
 
 
@@ -92,8 +93,7 @@ def pool_put(g: Array, indices: Array, *, size: Pair) -> Array:
         return plain.pool_put(g, indices, size=size)
     out = np.empty((*g.shape[:2], *size), g.dtype)
     threads = threads_for(out.size + g.size, _LEAST_PIXELS)
-    args = (_flat(_ready(g)), _flat(_ready(indices)), _flat(out), True, threads)
-    _check_inside(launch(cpu_pool.move, cpu_pool.move_parallel, threads, *args), size)
+    _move(g, indices, out, True, threads)
     return out
 
 
@@ -138,7 +138,7 @@ def avg_pool2d_input(
     dx = np.empty(shape, g.dtype)
     threads = threads_for(dx.size, _LEAST_PIXELS)
     launch(
-        cpu_pool.spread, cpu_pool.spread_parallel, threads, _planes(_ready(g)), _planes(dx),
+        cpu_pool.back, threads, _planes(_ready(g)), _planes(dx),
         (*kernel_size, *stride, *padding, 1, 1), *_counts(g.dtype, size, g.shape[2:], *windows),
         _rows(threads, g.shape[3] + size[1], g.dtype),
     )  # fmt: skip
@@ -157,7 +157,7 @@ def _pool(x: Array, out: Array, window: Ints, rows: Array, columns: Array, mean:
     threads = threads_for(out.size * window[0] * window[1], _LEAST_PIXELS)
     room, (numbers, _) = _room(x.shape[2:], out.shape[2:], window)
     launch(
-        cpu_pool.pool, cpu_pool.pool_parallel, threads, _planes(_ready(x)), _planes(out), window,
+        cpu_pool.pool, threads, _planes(_ready(x)), _planes(out), window,
         room, rows, columns, mean, _rows(threads, numbers, x.dtype),
     )  # fmt: skip
     return out
@@ -182,10 +182,14 @@ def _flat(x: Array) -> Array:
     return x.reshape(x.shape[0] * x.shape[1], x.shape[2] * x.shape[3])
 
 
-def _check_inside(bad: int, size: Shape) -> None:
-    if bad:
+def _move(source: Array, indices: Array, out: Array, put: bool, threads: int) -> None:
+    outside = np.zeros(threads, np.int64)
+    arrays = (_ready(source), _ready(indices), out)
+    launch(cpu_pool.move, threads, *map(_flat, arrays), put, outside)
+    if outside.any():
+        height, width = (out if put else source).shape[2:]
         raise IndexError(
-            f"{bad} of the indices point outside of images of {size[0]} by {size[1]} pixels"
+            f"{outside.sum()} of the indices point outside of images of {height} by {width} pixels"
         )
 
 
@@ -282,8 +286,8 @@ def conv2d_weight(
     sums = 1 if rows >= 8 * threads else threads
     partial = np.zeros((sums, groups, rows, cut.packed[3]), x.dtype)
     finite = launch(
-        cpu_conv.weigh, cpu_conv.weigh_parallel, threads, _ready(x), _ready(g),
-        dw.reshape(shape[0], taps), partial, scratch(threads, cut.scratch, x.dtype),
+        cpu_conv.weigh, threads, _ready(x), _ready(g),
+        dw.reshape(shape[0], taps), partial, aligned((threads, cut.scratch), x.dtype, zeros=True),
         cut.offsets[0], cut.plan[:11], cut.units // cut.plan[-1],
     )  # fmt: skip
     return dw if finite else plain.conv2d_weight(x, g, size=size, **options)
@@ -302,9 +306,12 @@ def conv2d_bias(g: Array, *_: Any, **how: Any) -> Array:
 
 def _correlate(src: Array, dst: Array, w: Array, b: Array | None, cut: Cut, threads: int) -> Any:
     start = np.zeros(dst.shape[1], w.dtype) if b is None else _ready(b)
-    packed, room = np.zeros(cut.packed, w.dtype), scratch(threads, cut.scratch, w.dtype)
+    packed, room = (
+        np.zeros(cut.packed, w.dtype),
+        aligned((threads, cut.scratch), w.dtype, zeros=True),
+    )
     return launch(
-        cpu_conv.correlate, cpu_conv.correlate_parallel, threads, src, dst, w, start, packed,
+        cpu_conv.correlate, threads, src, dst, w, start, packed,
         room,
         cut.layout, cut.sources, cut.offsets, cut.counts, cut.plan, cut.units,
     )  # fmt: skip

@@ -23,10 +23,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numba import prange
-
-from .cpu_jit import entry, parallel_entry, worker
+from .cpu_jit import entry, worker
+from .cpu_spread import portion, spread
 from .cpu_vector import BYTES, ROWS, VECTORS, products, turn_square
 
 Array = Any
@@ -65,12 +63,6 @@ def add_products(
 
 
 # --- into the layout and out of it ----------------------------------------------------------------
-
-
-@worker
-def part(total: int, t: int, threads: int) -> Any:
-    """Where thread t's part of a range begins, as a signed number (`prange` counts in unsigned)."""
-    return np.int64(total) * np.int64(t) // np.int64(threads)
 
 
 @worker
@@ -139,16 +131,16 @@ def _pack(w: Array, layout: Ints, g: int, sources: Array, taps: int, o: int, int
 
 @worker
 def _pack_some(
-    w: Array, layout: Ints, sources: Array, grids: Array, packed: Array, lo: int, hi: int
-) -> int:
-    """`_pack` for the blocks (group, phase, block of outputs) in a range. Returns how many of them
-    are not finite."""
-    odd = 0
+    thread: int, w: Array, layout: Ints, sources: Array, grids: Array, packed: Array, odd: Array
+) -> None:
+    """`_pack` for a thread's blocks (group, phase, block of outputs). Counts how many of them are
+    not finite."""
     _, phases, blocks, _, width = packed.shape
+    lo, hi = portion(packed.shape[0] * phases * blocks, thread, odd.size)
     for i in range(lo, hi):
         g, s, b = i // (phases * blocks), i // blocks % phases, i % blocks
-        odd += not _pack(w, layout, g, sources[s], grids[s, 0], b * width, packed[g, s, b])
-    return odd
+        if not _pack(w, layout, g, sources[s], grids[s, 0], b * width, packed[g, s, b]):
+            odd[thread] += 1
 
 
 # --- forward pass and input gradient --------------------------------------------------------------
@@ -156,17 +148,16 @@ def _pack_some(
 
 @worker
 def _correlate(
-    src: Array, dst: Array, packed: Array, across: Array, along: Array, grids: Array, places: Array,
-    plan: Ints, sizes: Ints, scratch: Array,
+    thread: int, src: Array, dst: Array, packed: Array, across: Array, along: Array, grids: Array,
+    places: Array, plan: Ints, outputs: int, units: int, rooms: Array,
 ) -> None:  # fmt: skip
     """For units (images, group, rows, share of the outputs): lay the source out; for phases, for
     blocks of outputs: sums = 0; `add_products` over all taps; turn the sums into the destination.
 
     `src` and `dst` are contiguous (N, C, H, W), `packed` is (groups, phases, blocks, taps, outputs
-    of a block), `sizes` = (outputs of a group, first unit, last unit), `scratch` holds the sums and
-    the buffer.
+    of a block), `outputs` those of a group; a thread's room holds the sums and the buffer.
     """
-    outputs, lo, hi = sizes
+    scratch, (lo, hi) = rooms[thread], portion(units, thread, rooms.shape[0])
     room, block, rows, height, pitch, row, column, ih, oh, ow, shares = plan
     groups, phases, blocks, _, width = packed.shape
     inputs, pixels, strips = src.shape[1] // groups, across.shape[1], (rows + block - 1) // block
@@ -210,32 +201,15 @@ def _hand_out(sums: Array, image: Array, up: int, left: int, oh: int, ow: int, w
 
 @entry
 def correlate(
-    src: Array, dst: Array, w: Array, packed: Array, scratch: Array, layout: Ints, sources: Array,
-    across: Array, along: Array, grids: Array, places: Array, plan: Ints, units: int,
-) -> Any:  # fmt: skip
-    """`_correlate` over all units, on one thread. Returns whether the weights are finite."""
-    blocks = packed.shape[0] * packed.shape[1] * packed.shape[2]
-    odd = _pack_some(w, layout, sources, grids, packed, 0, blocks)
-    sizes = (layout[0], 0, units)
-    _correlate(src, dst, packed, across, along, grids, places, plan, sizes, scratch[0])
-    return odd == 0
-
-
-@parallel_entry
-def correlate_parallel(
-    src: Array, dst: Array, w: Array, packed: Array, scratch: Array, layout: Ints, sources: Array,
-    across: Array, along: Array, grids: Array, places: Array, plan: Ints, units: int,
-) -> Any:  # fmt: skip
-    """`_correlate` with a run of units to each thread. Returns whether the weights are finite."""
-    threads = scratch.shape[0]
-    blocks, odd = packed.shape[0] * packed.shape[1] * packed.shape[2], 0
-    for t in prange(threads):
-        lo, hi = part(blocks, t, threads), part(blocks, t + 1, threads)
-        odd += _pack_some(w, layout, sources, grids, packed, lo, hi)
-    for t in prange(threads):
-        sizes = (layout[0], part(units, t, threads), part(units, t + 1, threads))
-        _correlate(src, dst, packed, across, along, grids, places, plan, sizes, scratch[t])
-    return odd == 0
+    pool: int, src: Array, dst: Array, w: Array, packed: Array, rooms: Array, layout: Ints, sources:
+    Array, across: Array, along: Array, grids: Array, places: Array, plan: Ints, units: int, odd:
+    Array,
+) -> None:  # fmt: skip
+    """`_pack_some` and `_correlate` with a run of blocks and units to each thread, which counts in
+    `odd` how many blocks are not finite."""
+    spread(pool, rooms.shape[0], _pack_some, (w, layout, sources, grids, packed, odd))
+    args = (src, dst, packed, across, along, grids, places, plan, layout[0], units, rooms)
+    spread(pool, rooms.shape[0], _correlate, args)
 
 
 # --- weight gradient ------------------------------------------------------------------------------
@@ -243,16 +217,20 @@ def correlate_parallel(
 
 @worker
 def _weigh(
-    x: Array, g: Array, dw: Array, across: Array, along: Array, places: Array, plan: Ints, mine:
-    Ints, scratch: Array,
+    thread: int, x: Array, g: Array, partial: Array, across: Array, along: Array, places: Array,
+    plan: Ints, units: int, rooms: Array,
 ) -> None:  # fmt: skip
     """For units (images, group, rows): lay the input out; for blocks of outputs: turn their
     gradients to outputs in columns; `add_products` over all pixels.
 
-    `x` and `g` are contiguous (N, C, H, W), `dw` is (groups, blocks, taps, outputs of a block).
-    `mine` = (unit, last unit, run, last run): runs of ROWS taps are counted through all the blocks.
+    `x` and `g` are contiguous (N, C, H, W), a sum is (groups, blocks, taps, outputs of a block).
+    Each thread has a run of units and a sum of its own, or else, where there is one sum, a run of
+    taps: runs of ROWS taps are counted through all the blocks.
     """
-    lo, hi, start, end = mine
+    scratch, threads, alone = rooms[thread], rooms.shape[0], partial.shape[0] == 1
+    dw, every = partial[0 if alone else thread], partial.shape[2] * partial.shape[3] // ROWS
+    lo, hi = (0, units) if alone else portion(units, thread, threads)
+    start, end = portion(every, thread, threads) if alone else (0, every)
     room, block, rows, height, pitch, row, column, ih = plan[:8]
     groups, _, taps, width = dw.shape
     inputs, outputs = x.shape[1] // groups, g.shape[1] // groups
@@ -281,15 +259,16 @@ def _weigh(
 
 
 @worker
-def _gather(partial: Array, dw: Array, lo: int, hi: int) -> None:
-    """For blocks (group, block of outputs) in a range: dw[o, k] = Σ_t partial[t, g, b, k, o]."""
-    threads, groups, blocks, _, width = partial.shape
+def _gather(thread: int, partial: Array, dw: Array, threads: int) -> None:
+    """For a thread's blocks (group, block of outputs): dw[o, k] = Σ_t partial[t, g, b, k, o]."""
+    sums, groups, blocks, _, width = partial.shape
+    lo, hi = portion(groups * blocks, thread, threads)
     outputs = dw.shape[0] // groups
     for i in range(lo, hi):
         g, b = i // blocks, i % blocks
         o, some = b * width, min(width, outputs - b * width)
         total = partial[0, g, b].reshape(partial.shape[3] * width)
-        for t in range(1, threads):
+        for t in range(1, sums):
             more = partial[t, g, b].reshape(partial.shape[3] * width)
             for k in range(total.size):
                 total[k] += more[k]
@@ -299,29 +278,10 @@ def _gather(partial: Array, dw: Array, lo: int, hi: int) -> None:
 
 @entry
 def weigh(
-    x: Array, g: Array, dw: Array, partial: Array, scratch: Array, across: Array, along: Array,
-    places: Array, plan: Ints, units: int,
+    pool: int, x: Array, g: Array, dw: Array, partial: Array, rooms: Array, across: Array, along:
+    Array, places: Array, plan: Ints, units: int,
 ) -> None:  # fmt: skip
-    """`_weigh` over all units, on one thread."""
-    every = (0, units, 0, partial.shape[2] * partial.shape[3] // ROWS)
-    _weigh(x, g, partial[0], across, along, places, plan, every, scratch[0])
-    _gather(partial, dw, 0, partial.shape[1] * partial.shape[2])
-
-
-@parallel_entry
-def weigh_parallel(
-    x: Array, g: Array, dw: Array, partial: Array, scratch: Array, across: Array, along: Array,
-    places: Array, plan: Ints, units: int,
-) -> None:  # fmt: skip
-    """`_weigh` with a run of units and a sum of its own to each thread, or else, where there is one
-    sum, a run of taps."""
-    threads, shared = scratch.shape[0], partial.shape[0] == 1
-    blocks, runs = partial.shape[1] * partial.shape[2], partial.shape[2] * partial.shape[3] // ROWS
-    for t in prange(threads):
-        lo, hi = part(units, t, threads), part(units, t + 1, threads)
-        first, last = part(runs, t, threads), part(runs, t + 1, threads)
-        mine = (0, units, first, last) if shared else (lo, hi, 0, runs)
-        own = partial[0] if shared else partial[t]
-        _weigh(x, g, own, across, along, places, plan, mine, scratch[t])
-    for t in prange(threads):
-        _gather(partial, dw, part(blocks, t, threads), part(blocks, t + 1, threads))
+    """`_weigh` by all threads, and the sum of theirs."""
+    threads = rooms.shape[0]
+    spread(pool, threads, _weigh, (x, g, partial, across, along, places, plan, units, rooms))
+    spread(pool, threads, _gather, (partial, dw, threads))

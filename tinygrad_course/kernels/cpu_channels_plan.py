@@ -72,7 +72,7 @@ def conv2d_weight(x: Array, g: Array, dw: Array, options: Options, threads: int)
     groups, _, blocks, _, width = cut.packed
     sums = threads if threads * dw.size <= _SUMS else 1
     launch(
-        cpu_channels.weigh, cpu_channels.weigh_parallel, threads, x, g,
+        cpu_channels.weigh, threads, x, g,
         dw.reshape(dw.shape[0], dw[0].size),
         aligned((sums, groups, blocks, cut.along.shape[1], width), x.dtype, zeros=True),
         aligned((threads, cut.scratch), x.dtype), cut.across[0], cut.along[0], cut.places, cut.plan,
@@ -81,12 +81,13 @@ def conv2d_weight(x: Array, g: Array, dw: Array, options: Options, threads: int)
 
 
 def _correlate(src: Array, w: Array, dst: Array, cut: Cut, threads: int) -> bool:
-    finite: bool = launch(
-        cpu_channels.correlate, cpu_channels.correlate_parallel, threads, src, dst, w,
+    odd = np.zeros(threads, np.int64)
+    launch(
+        cpu_channels.correlate, threads, src, dst, w,
         aligned(cut.packed, w.dtype), aligned((threads, cut.scratch), w.dtype), cut.layout,
-        cut.sources, cut.across, cut.along, cut.grids, cut.places, cut.plan, cut.units,
+        cut.sources, cut.across, cut.along, cut.grids, cut.places, cut.plan, cut.units, odd,
     )  # fmt: skip
-    return finite
+    return not odd.any()
 
 
 @lru_cache(maxsize=512)

@@ -28,10 +28,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numba import prange
-
-from .cpu_jit import entry, parallel_entry, worker
+from .cpu_jit import entry, worker
+from .cpu_spread import portion, spread
 
 Array = Any
 Ints = tuple[int, ...]
@@ -245,12 +243,6 @@ def _pack(w: Array, layout: Ints, sources: Array, counts: Array, packed: Array) 
 
 
 @worker
-def _part(total: int, t: int, threads: int) -> Any:
-    """Thread t's part of a range, as signed numbers (`prange` counts in unsigned ones)."""
-    return total * np.int64(t) // threads, total * np.int64(t + 1) // threads
-
-
-@worker
 def _vectors(length: int) -> int:
     """A length rounded up to whole vectors."""
     return (length + VECTOR - 1) // VECTOR * VECTOR
@@ -261,15 +253,17 @@ def _vectors(length: int) -> int:
 
 @worker
 def _correlate(
-    src: Array, dst: Array, start: Array, packed: Array, offsets: Array, counts: Array, plan: Ints,
-    lo: int, hi: int, scratch: Array,
+    thread: int, src: Array, dst: Array, start: Array, packed: Array, offsets: Array, counts: Array,
+    plan: Ints, units: int, rooms: Array,
 ) -> None:  # fmt: skip
     """For units (images, group, rows, share of the outputs): lay the source out; for phases s of
     the destination, for its channels o (4 at a time), for taps k (5 at a time), for pixels p:
     sums[o, p] += packed[g, s, o, k] · buffer[offsets[s, k] + p]; store the sums.
 
-    `src` and `dst` are contiguous (N, C, H, W), `scratch` holds four runs of sums and the buffer.
+    `src` and `dst` are contiguous (N, C, H, W), a thread's room holds four runs of sums and the
+    buffer.
     """
+    scratch, (lo, hi) = rooms[thread], portion(units, thread, rooms.shape[0])
     room, height, pitch, block, rows, columns, run, row, column, ih, iw = plan[:11]
     to, at, oh, ow, shares = plan[11:]
     sums, buffer = scratch[: 4 * run].reshape(4, run), scratch[4 * run :]
@@ -311,25 +305,13 @@ def _sums(
 
 @entry
 def correlate(
-    src: Array, dst: Array, w: Array, start: Array, packed: Array, scratch: Array, layout: Ints,
-    sources: Array, offsets: Array, counts: Array, plan: Ints, units: int,
-) -> Any:  # fmt: skip
-    """`_correlate` over all units, on one thread. Returns whether the weights are finite."""
-    finite = _pack(w, layout, sources, counts, packed)
-    _correlate(src, dst, start, packed, offsets, counts, plan, 0, units, scratch[0])
-    return finite
-
-
-@parallel_entry
-def correlate_parallel(
-    src: Array, dst: Array, w: Array, start: Array, packed: Array, scratch: Array, layout: Ints,
-    sources: Array, offsets: Array, counts: Array, plan: Ints, units: int,
+    pool: int, src: Array, dst: Array, w: Array, start: Array, packed: Array, rooms: Array, layout:
+    Ints, sources: Array, offsets: Array, counts: Array, plan: Ints, units: int,
 ) -> Any:  # fmt: skip
     """`_correlate` with a run of units to each thread. Returns whether the weights are finite."""
     finite = _pack(w, layout, sources, counts, packed)
-    for t in prange(scratch.shape[0]):
-        lo, hi = _part(units, t, scratch.shape[0])
-        _correlate(src, dst, start, packed, offsets, counts, plan, lo, hi, scratch[t])
+    args = (src, dst, start, packed, offsets, counts, plan, units, rooms)
+    spread(pool, rooms.shape[0], _correlate, args)
     return finite
 
 
@@ -338,16 +320,22 @@ def correlate_parallel(
 
 @worker
 def _weigh(
-    x: Array, g: Array, dw: Array, offsets: Array, plan: Ints, lo: int, hi: int, mine: Ints,
-    scratch: Array,
+    thread: int, x: Array, g: Array, partial: Array, offsets: Array, plan: Ints, units: int, rooms:
+    Array,
 ) -> None:  # fmt: skip
     """For units (images, group, rows): lay the input out; for output channels o (4 at a time): lay
     their gradients out, with zeros between the rows; for taps k (5 at a time), for pixels p:
     dw[group, o, k] += grads[o, p] · buffer[offsets[k] + p].
 
-    `x` and `g` are contiguous (N, C, H, W); `mine` is the range of fours of channels to do;
-    `scratch` holds four runs of gradients and the buffer.
+    `x` and `g` are contiguous (N, C, H, W); a thread's room holds four runs of gradients and the
+    buffer. Each thread has a run of units and a sum of its own, or else, where there is one sum, a
+    run of fours of output channels.
     """
+    scratch, threads, alone = rooms[thread], rooms.shape[0], partial.shape[0] == 1
+    dw = partial[0 if alone else thread]
+    lo, hi = (0, units) if alone else portion(units, thread, threads)
+    fours = partial.shape[2] // 4
+    four, last = portion(fours, thread, threads) if alone else (0, fours)
     room, height, pitch, block, rows, columns, run, row, column, ih, iw = plan
     grads, buffer = scratch[: 4 * run].reshape(4, run), scratch[4 * run :]
     groups = dw.shape[0]
@@ -360,7 +348,7 @@ def _weigh(
         channels, top = (group * inputs, (group + 1) * inputs), row + first * ih
         _load(x, (n, stop), channels, buffer, room, top, column, height, pitch, ih, iw)
         length = _vectors(((stop - n - 1) * height + some - 1) * pitch + columns)
-        for o in range(mine[0] * 4, mine[1] * 4, 4):
+        for o in range(four * 4, last * 4, 4):
             w, channel, several = dw[group, o : o + 4], group * outputs + o, min(4, outputs - o)
             for r in range(4 if several > 2 else 2):
                 _fill(grads[r], length, 0)
@@ -402,26 +390,9 @@ def _gather(partial: Array, dw: Array) -> bool:
 
 @entry
 def weigh(
-    x: Array, g: Array, dw: Array, partial: Array, scratch: Array, offsets: Array, plan: Ints,
-    units: int,
+    pool: int, x: Array, g: Array, dw: Array, partial: Array, rooms: Array, offsets: Array, plan:
+    Ints, units: int,
 ) -> Any:  # fmt: skip
-    """`_weigh` over all units, on one thread. Returns whether every number is finite."""
-    _weigh(x, g, partial[0], offsets, plan, 0, units, (0, partial.shape[2] // 4), scratch[0])
-    return _gather(partial, dw)
-
-
-@parallel_entry
-def weigh_parallel(
-    x: Array, g: Array, dw: Array, partial: Array, scratch: Array, offsets: Array, plan: Ints,
-    units: int,
-) -> Any:  # fmt: skip
-    """`_weigh` with a run of units and a sum of its own to each thread, or else, where there is one
-    sum, a run of output channels. Returns whether every number is finite."""
-    threads = scratch.shape[0]
-    shared, fours = partial.shape[0] == 1, partial.shape[2] // 4
-    for t in prange(threads):
-        lo, hi = _part(units, 0, 1) if shared else _part(units, t, threads)
-        mine = _part(fours, t, threads) if shared else _part(fours, 0, 1)
-        own = partial[0] if shared else partial[t]
-        _weigh(x, g, own, offsets, plan, lo, hi, mine, scratch[t])
+    """`_weigh` by all threads, and the sum of theirs. Returns whether every number is finite."""
+    spread(pool, rooms.shape[0], _weigh, (x, g, partial, offsets, plan, units, rooms))
     return _gather(partial, dw)

@@ -10,23 +10,18 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from .arrays import ready
-from .cpu_jit import entry, exact, launch, parallel_entry, threads_for, worker
+from .cpu_jit import entry, exact, launch, worker
 from .cpu_math import exp, f4
+from .cpu_spread import portion, spread
+from .threads import threads_for
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
 Array = Any
 
 _LEAST = 1 << 14  # elements that a parallel launch pays for
-
-
-@worker
-def _part(total: int, t: int, threads: int) -> Any:
-    """Where thread t's part begins, as a signed number (`prange` counts in unsigned ones)."""
-    return np.int64(total) * np.int64(t) // np.int64(threads)
 
 
 @worker
@@ -62,16 +57,15 @@ def _tanh(x: Array, y: Array) -> None:
         y[i] = (near if z > 0 else v) if a < f(0.6) else (far if v == v else v)
 
 
+@worker
+def _tanh_part(t: int, x: Array, y: Array, threads: int) -> None:
+    lo, hi = portion(y.size, t, threads)
+    _tanh(x[lo:hi], y[lo:hi])
+
+
 @entry
-def _tanh_serial(x: Array, y: Array, threads: int) -> None:
-    _tanh(x, y)
-
-
-@parallel_entry
-def _tanh_parallel(x: Array, y: Array, threads: int) -> None:
-    for t in prange(threads):
-        lo, hi = _part(y.size, t, threads), _part(y.size, t + 1, threads)
-        _tanh(x[lo:hi], y[lo:hi])
+def _tanh_kernel(pool: int, x: Array, y: Array, threads: int) -> None:
+    spread(pool, threads, _tanh_part, (x, y, threads))
 
 
 def tanh(x: Array) -> Array:
@@ -79,7 +73,7 @@ def tanh(x: Array) -> Array:
     if x.dtype != np.float32:
         return NotImplemented
     out, threads = np.empty(x.shape, x.dtype), threads_for(x.size, _LEAST)
-    launch(_tanh_serial, _tanh_parallel, threads, ready(x).reshape(-1), out.reshape(-1), threads)
+    launch(_tanh_kernel, threads, ready(x).reshape(-1), out.reshape(-1), threads)
     return out
 
 
@@ -89,16 +83,15 @@ def _tanh_back(g: Array, y: Array, out: Array) -> None:
         out[i] = g[i] - g[i] * y[i] * y[i]
 
 
+@worker
+def _tanh_back_part(t: int, g: Array, y: Array, out: Array, threads: int) -> None:
+    lo, hi = portion(out.size, t, threads)
+    _tanh_back(g[lo:hi], y[lo:hi], out[lo:hi])
+
+
 @entry
-def _tanh_back_serial(g: Array, y: Array, out: Array, threads: int) -> None:
-    _tanh_back(g, y, out)
-
-
-@parallel_entry
-def _tanh_back_parallel(g: Array, y: Array, out: Array, threads: int) -> None:
-    for t in prange(threads):
-        lo, hi = _part(out.size, t, threads), _part(out.size, t + 1, threads)
-        _tanh_back(g[lo:hi], y[lo:hi], out[lo:hi])
+def _tanh_back_kernel(pool: int, g: Array, y: Array, out: Array, threads: int) -> None:
+    spread(pool, threads, _tanh_back_part, (g, y, out, threads))
 
 
 def tanh_back(g: Array, y: Array, x: Array) -> Array:
@@ -107,7 +100,7 @@ def tanh_back(g: Array, y: Array, x: Array) -> Array:
         return NotImplemented
     out, threads = np.empty(y.shape, y.dtype), threads_for(y.size, _LEAST)
     flat = [a.reshape(-1) for a in (ready(g), ready(y), out)]
-    launch(_tanh_back_serial, _tanh_back_parallel, threads, *flat, threads)
+    launch(_tanh_back_kernel, threads, *flat, threads)
     return out
 
 
@@ -133,18 +126,16 @@ def _short(kind, x, y, out):
             out[i] = x[i] * y[i] * (one - y[i])
 
 
+@worker
+def _short_part(t, x, y, out, kind, threads):
+    lo, hi = portion(out.size, t, threads)
+    _short(kind, x[lo:hi], y[lo:hi], out[lo:hi])
+
+
 @entry
-def short_serial(x, y, out, kind, threads):
-    """`_short` over all elements, on one thread."""
-    _short(kind, x, y, out)
-
-
-@parallel_entry
-def short_parallel(x, y, out, kind, threads):
+def short(pool, x, y, out, kind, threads):
     """`_short` with a stretch of elements to each thread."""
-    for t in prange(threads):
-        lo, hi = _part(out.size, t, threads), _part(out.size, t + 1, threads)
-        _short(kind, x[lo:hi], y[lo:hi], out[lo:hi])
+    spread(pool, threads, _short_part, (x, y, out, kind, threads))
 
 
 @exact
@@ -177,18 +168,16 @@ def _long(kind, x, y, out):
             out[i] = x[i] * ((tail if y[i] < zero else one - tail) + y[i] * e * _DENSITY)
 
 
+@worker
+def _long_part(t, x, y, out, kind, threads):
+    lo, hi = portion(out.size, t, threads)
+    _long(kind, x[lo:hi], y[lo:hi], out[lo:hi])
+
+
 @entry
-def long_serial(x, y, out, kind, threads):
-    """`_long` over all elements, on one thread."""
-    _long(kind, x, y, out)
-
-
-@parallel_entry
-def long_parallel(x, y, out, kind, threads):
+def long(pool, x, y, out, kind, threads):
     """`_long` with a stretch of elements to each thread."""
-    for t in prange(threads):
-        lo, hi = _part(out.size, t, threads), _part(out.size, t + 1, threads)
-        _long(kind, x[lo:hi], y[lo:hi], out[lo:hi])
+    spread(pool, threads, _long_part, (x, y, out, kind, threads))
 
 
 # --- the functions of the device ------------------------------------------------------------------
@@ -196,40 +185,40 @@ def long_parallel(x, y, out, kind, threads):
 
 def relu(x: Any) -> Any:
     """max(x, 0); NaN stays."""
-    return _run(short_serial, short_parallel, RELU, x, x)
+    return _run(short, RELU, x, x)
 
 
 def relu_back(g: Any, out: Any, x: Any) -> Any:
     """The gradient of `relu`: g where out is positive or NaN, else 0."""
-    return _run(short_serial, short_parallel, RELU_BACK, g, out)
+    return _run(short, RELU_BACK, g, out)
 
 
 def sigmoid_back(g: Any, out: Any, x: Any) -> Any:
     """The gradient of `sigmoid`: g · out (1 − out)."""
-    return _run(short_serial, short_parallel, SIGMOID_BACK, g, out)
+    return _run(short, SIGMOID_BACK, g, out)
 
 
 def sigmoid(x: Any) -> Any:
     """1 / (1 + e⁻ˣ)."""
-    return _run(long_serial, long_parallel, SIGMOID, x, x)
+    return _run(long, SIGMOID, x, x)
 
 
 def gelu(x: Any) -> Any:
     """x · Φ(x), in single precision."""
-    return _run(long_serial, long_parallel, GELU, x, x) if x.dtype == f4 else NotImplemented
+    return _run(long, GELU, x, x) if x.dtype == f4 else NotImplemented
 
 
 def gelu_back(g: Any, out: Any, x: Any) -> Any:
     """The gradient of `gelu`, in single precision: g (Φ(x) + x φ(x))."""
-    return _run(long_serial, long_parallel, GELU_BACK, g, x) if x.dtype == f4 else NotImplemented
+    return _run(long, GELU_BACK, g, x) if x.dtype == f4 else NotImplemented
 
 
-def _run(serial: Any, parallel: Any, kind: int, x: Any, y: Any) -> Any:
+def _run(kernel: Any, kind: int, x: Any, y: Any) -> Any:
     """Loop `kind` over two arrays; NotImplemented if they differ in shape or dtype."""
     if x.shape != y.shape or x.dtype != y.dtype:
         return NotImplemented
-    least = _LEAST if serial is long_serial else 4 * _LEAST
+    least = _LEAST if kernel is long else 4 * _LEAST
     out, threads = np.empty(x.shape, x.dtype), threads_for(x.size, least)
     flat = [ready(a).reshape(-1) for a in (x, y, out)]
-    launch(serial, parallel, threads, *flat, kind, threads)
+    launch(kernel, threads, *flat, kind, threads)
     return out

@@ -1,9 +1,8 @@
 """Numba, set up once: how kernels are compiled, kept on disk, announced and launched.
 
-A kernel comes as several functions of its file. *Workers* do a range of the work, and are all
-loops (`@worker`). Two functions are called from Python: one does the whole range on one thread
-(`@entry`), the other gives each thread a part (`@parallel_entry`). `launch` chooses between them,
-for a parallel launch has its price and is not always allowed. What they write to is allocated in
+A kernel comes as several functions of its file. *Workers* are its loops (`@worker`). One function
+is called from Python (`@entry`, by `launch`): it has a worker do each thread's part of the work
+(`cpu_spread`), in the threads of a pool or one after the other. What they write to is allocated in
 Python.
 
 What is compiled is kept on disk, and counts as out of date when any of the kernels' files changes:
@@ -23,6 +22,7 @@ from typing import Any, cast
 
 import numba as _numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
@@ -30,7 +30,6 @@ from numba.core.typed_passes import NativeLowering
 
 from .memory import keep_freed
 from .threads import spread
-from .threads import threads_for as threads_for
 
 numba: Any = _numba  # typed in part only
 
@@ -48,11 +47,6 @@ _OPTIONS: dict[str, Any] = {
 # would count up and down with locked instructions, on a counter that all threads share. (Small
 # images took twice the time.)
 _LOOPS: dict[str, Any] = {"_nrt": False}
-
-# Of what Numba can do in parallel we want explicit loops only; the rest costs time to compile.
-_PRANGE_ONLY = dict.fromkeys(
-    ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False
-) | {"prange": True}
 
 
 class _Wide(Lower):
@@ -80,6 +74,32 @@ class _WideLowering(NativeLowering):
         return _Wide
 
 
+class _Ingredient(JITCodeLibrary):
+    """A worker's code, which becomes part of the kernels that call it and is optimised there.
+
+    Numba's own libraries are each optimised and made machine code of, although nobody runs it: a
+    loop five calls deep would be optimised six times, and took half of the time to compile.
+    """
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        if not self._finalized:
+            self.finalize()  # type: ignore[no-untyped-call]
+        return 0
+
+    @property
+    def codegen(self) -> Any:
+        return self
+
+    def set_env(self, name: str, env: Any) -> None:
+        """There is no machine code that has an environment."""
+
+
 class _Apart(Compiler):
     """A compiler that promises LLVM that the arrays given to a function do not overlap.
 
@@ -102,6 +122,9 @@ class _Apart(Compiler):
     ) -> None:  # fmt: skip
         flags = flags.copy()
         flags.noalias = True
+        if flags.no_cpython_wrapper:
+            ingredient: Any = _Ingredient
+            library = ingredient(targetctx.codegen(), "worker")
         parent: Any = super()
         parent.__init__(typingctx, targetctx, library, args, return_type, flags, locals)
 
@@ -144,72 +167,61 @@ class _Cache(FunctionCache):
             parent.save_overload(sig, data)
 
 
+_INGREDIENT: dict[str, Any] = {
+    "pipeline_class": _Apart, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_LOOPS,
+}  # fmt: skip
+
+
 def worker(function: Kernel) -> Kernel:
     """Compile loops that other compiled functions call. Their arrays must not overlap."""
-    bare = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # saves a third of compiling
-    compiled: Kernel = numba.njit(pipeline_class=_Apart, **bare, **_LOOPS, **_OPTIONS)(function)
+    compiled: Kernel = numba.njit(**_INGREDIENT, **_OPTIONS)(function)
     return compiled
 
 
 def exact(function: Kernel) -> Kernel:
     """Compile arithmetic in which the order of sums matters, to be called from loops."""
-    options = {**_OPTIONS, "fastmath": {"contract"}, **_LOOPS}
-    compiled: Kernel = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(
-        function
-    )
+    options = {**_OPTIONS, "fastmath": {"contract"}}
+    compiled: Kernel = numba.njit(**_INGREDIENT, **options)(function)
     return compiled
 
 
 def entry(function: Kernel) -> Kernel:
-    """Compile a kernel for one thread, to be called from Python."""
-    return _cached(numba.njit(**_LOOPS, **_OPTIONS)(function))
-
-
-def parallel_entry(function: Kernel) -> Kernel:
-    """Compile a kernel that calls workers in a `prange`, to be called from Python."""
-    return _cached(numba.njit(parallel=_PRANGE_ONLY, **_OPTIONS)(function))
-
-
-def _cached(function: Any) -> Kernel:
+    """Compile a kernel that is called from Python, by `launch`."""
+    compiled = numba.njit(pipeline_class=_Apart, **_LOOPS, **_OPTIONS)(function)
     on_disk: Any = _Cache
     if not numba.config.DISABLE_JIT:
         with suppress(RuntimeError):  # no folder to write in: compile in every process
-            function._cache = on_disk(function.py_func)
-    return cast(Kernel, function)
+            compiled._cache = on_disk(compiled.py_func)
+    return cast(Kernel, compiled)
 
 
 # --- launching ------------------------------------------------------------------------------------
 
 
-def launch(serial: Kernel, parallel: Kernel, threads: int, *args: Any) -> Any:
-    """Run a kernel on many threads, or on one if the threads are not to be had."""
-    if threads > 1:
-        done, result = spread(_call, threads, parallel, *args)
-        if done:
-            return result
-    return _call(serial, *args)
+def launch(kernel: Kernel, threads: int, *args: Any) -> Any:
+    """Call a kernel, with the pool that its parts are given to if they are more than one."""
+    if (kernel, args[0].dtype) not in _compiled:
+        return spread(_first, threads, kernel, *args)
+    return spread(kernel, threads, *args)
 
 
 # --- the first compile ----------------------------------------------------------------------------
 
-_compiled: set[tuple[int, Any]] = set()
+_compiled: set[tuple[Kernel, Any]] = set()
 _announced = False
 _misses = 0  # kernels that were not found on disk
 
 
-def _call(kernel: Kernel, *args: Any) -> Any:
-    key = (id(kernel), args[0].dtype)
-    if key in _compiled:
-        return kernel(*args)
+def _first(pool: int, kernel: Kernel, *args: Any) -> Any:
     known = len(getattr(kernel, "signatures", ()))
     timer = threading.Timer(1.0, _announce, (kernel, known, _misses))
     timer.daemon = True
     timer.start()
     try:
-        return kernel(*args)
+        return kernel(pool, *args)
     finally:
         timer.cancel()
-        _compiled.add(key)
+        _compiled.add((kernel, args[0].dtype))
 
 
 def _announce(kernel: Any, known: int, misses: int) -> None:

@@ -22,10 +22,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import prange
 
-from .cpu_jit import entry, launch, parallel_entry, worker
-from .cpu_plan import scratch
+from .arrays import aligned
+from .cpu_jit import entry, launch, worker
+from .cpu_spread import portion, spread
 from .cpu_vector import BYTES, ROWS, VECTORS, dots, lanes, products
 from .cpu_vector import turn_square as _turn_square
 from .geometry import Pair, Shape
@@ -146,9 +146,9 @@ def conv2d_weight(
     places = np.resize(cut.places, _up(taps, VECTORS))
     sums = np.zeros((threads, cut.grads.size, places.size * lanes(x.dtype)), x.dtype)
     launch(
-        weigh, weigh_parallel, threads, _flat(x), _flat(g), sums,
-        scratch(threads, cut.room, x.dtype), cut.sizes, cut.kernel, cut.grads, cut.pixels, places,
-        cut.steps,
+        weigh, threads, _flat(x), _flat(g), sums,
+        aligned((threads, cut.room), x.dtype, zeros=True), cut.sizes, cut.kernel, cut.grads,
+        cut.pixels, places, cut.steps,
     )  # fmt: skip
     o, c, kh, kw = shape
     ones = np.ones(lanes(x.dtype), x.dtype)
@@ -165,9 +165,9 @@ def _correlate(
         start[: len(w)] = bias
     dst = np.empty(out, src.dtype)
     launch(
-        correlate, correlate_parallel, threads, _flat(src), _flat(dst), weights.reshape(-1), start,
-        scratch(threads, cut.room, src.dtype), cut.sizes, cut.kernel, cut.across, cut.along,
-        cut.places, cut.image, cut.narrow,
+        correlate, threads, _flat(src), _flat(dst), weights.reshape(-1), start,
+        aligned((threads, cut.room), src.dtype, zeros=True), cut.sizes, cut.kernel, cut.across,
+        cut.along, cut.places, cut.image, cut.narrow,
     )  # fmt: skip
     return dst
 
@@ -177,12 +177,6 @@ def _flat(x: Array) -> Array:
 
 
 # --- into the layout and out of it ----------------------------------------------------------------
-
-
-@worker
-def _part(total: int, t: int, threads: int) -> Any:
-    """Thread t's part of a range, as signed numbers (`prange` counts in unsigned ones)."""
-    return total * np.int64(t) // threads, total * np.int64(t + 1) // threads
 
 
 @worker
@@ -242,14 +236,15 @@ def _lay_out(
 
 @worker
 def _correlate_blocks(
-    src: Array, dst: Array, w: Array, start: Array, room: Array, sizes: Ints, kernel: Ints, across:
-    Array, along: Array, places: Array, image: int, narrow: bool, lo: int, hi: int,
+    thread: int, src: Array, dst: Array, w: Array, start: Array, rooms: Array, sizes: Ints, kernel:
+    Ints, across: Array, along: Array, places: Array, image: int, narrow: bool,
 ) -> None:  # fmt: skip
     """For blocks of images: lay them out; for rows r of the destination, for its channels, for its
     pixels (a block of both at a time), for taps: sums[o, p] += w[o, k] · image[places[k] + p]."""
     _, height, _, outputs, down, right, top, _ = sizes
     rows, dh, taps, _, wide = kernel
-    images = BYTES // src.itemsize
+    images, room = BYTES // src.itemsize, rooms[thread]
+    lo, hi = portion((src.shape[0] + images - 1) // images, thread, rooms.shape[0])
     padded, spare = room[:image], room[image:]
     line = (spare.size // start.size) // images * images
     sums = spare[: start.size * line].reshape(start.size, line)
@@ -281,30 +276,12 @@ def _correlate_blocks(
 
 @entry
 def correlate(
-    src: Array, dst: Array, w: Array, start: Array, room: Array, sizes: Ints, kernel: Ints, across:
-    Array, along: Array, places: Array, image: int, narrow: bool,
-) -> None:  # fmt: skip
-    """`_correlate_blocks` over all blocks, on one thread."""
-    images = BYTES // src.itemsize
-    blocks = (src.shape[0] + images - 1) // images
-    _correlate_blocks(
-        src, dst, w, start, room[0], sizes, kernel, across, along, places, image, narrow, 0, blocks
-    )
-
-
-@parallel_entry
-def correlate_parallel(
-    src: Array, dst: Array, w: Array, start: Array, room: Array, sizes: Ints, kernel: Ints, across:
-    Array, along: Array, places: Array, image: int, narrow: bool,
+    pool: int, src: Array, dst: Array, w: Array, start: Array, rooms: Array, sizes: Ints, kernel:
+    Ints, across: Array, along: Array, places: Array, image: int, narrow: bool,
 ) -> None:  # fmt: skip
     """`_correlate_blocks` with a run of blocks to each thread."""
-    images = BYTES // src.itemsize
-    blocks, threads = (src.shape[0] + images - 1) // images, room.shape[0]
-    for t in prange(threads):
-        lo, hi = _part(blocks, t, threads)
-        _correlate_blocks(
-            src, dst, w, start, room[t], sizes, kernel, across, along, places, image, narrow, lo, hi
-        )
+    args = (src, dst, w, start, rooms, sizes, kernel, across, along, places, image, narrow)
+    spread(pool, rooms.shape[0], _correlate_blocks, args)
 
 
 # --- weight gradient ------------------------------------------------------------------------------
@@ -312,13 +289,14 @@ def correlate_parallel(
 
 @worker
 def _weigh(
-    x: Array, g: Array, sums: Array, room: Array, sizes: Ints, kernel: Ints, grads: Array, pixels:
-    Array, places: Array, steps: Array, lo: int, hi: int,
+    thread: int, x: Array, g: Array, partial: Array, rooms: Array, sizes: Ints, kernel: Ints, grads:
+    Array, pixels: Array, places: Array, steps: Array,
 ) -> None:  # fmt: skip
     """For blocks of images: lay them and their gradients out; for output channels and taps (a block
     of both at a time), for pixels p: sums[o, k, :] += g[o, p, :] · image[places[k] + p, :]."""
     channels, _, _, outputs, down, right, _, _ = sizes
-    images = BYTES // x.itemsize
+    images, room, sums = BYTES // x.itemsize, rooms[thread], partial[thread]
+    lo, hi = portion((x.shape[0] + images - 1) // images, thread, rooms.shape[0])
     size, count = (channels * kernel[3] * kernel[4]) * images, outputs * down * right
     padded, spare = room[:size], room[size:]
     for unit in range(lo, hi):
@@ -331,23 +309,9 @@ def _weigh(
 
 @entry
 def weigh(
-    x: Array, g: Array, sums: Array, room: Array, sizes: Ints, kernel: Ints, grads: Array, pixels:
-    Array, places: Array, steps: Array,
-) -> None:  # fmt: skip
-    """`_weigh` over all blocks, on one thread."""
-    images = BYTES // x.itemsize
-    blocks = (x.shape[0] + images - 1) // images
-    _weigh(x, g, sums[0], room[0], sizes, kernel, grads, pixels, places, steps, 0, blocks)
-
-
-@parallel_entry
-def weigh_parallel(
-    x: Array, g: Array, sums: Array, room: Array, sizes: Ints, kernel: Ints, grads: Array, pixels:
-    Array, places: Array, steps: Array,
+    pool: int, x: Array, g: Array, partial: Array, rooms: Array, sizes: Ints, kernel: Ints, grads:
+    Array, pixels: Array, places: Array, steps: Array,
 ) -> None:  # fmt: skip
     """`_weigh` with a run of blocks, and sums of its own, to each thread."""
-    images = BYTES // x.itemsize
-    blocks, threads = (x.shape[0] + images - 1) // images, room.shape[0]
-    for t in prange(threads):
-        lo, hi = _part(blocks, t, threads)
-        _weigh(x, g, sums[t], room[t], sizes, kernel, grads, pixels, places, steps, lo, hi)
+    args = (x, g, partial, rooms, sizes, kernel, grads, pixels, places, steps)
+    spread(pool, rooms.shape[0], _weigh, args)

@@ -20,12 +20,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from .arrays import ready
-from .cpu_jit import entry, launch, parallel_entry, threads_for, worker
+from .cpu_jit import entry, launch, worker
+from .cpu_spread import portion, spread
 from .geometry import Shape
 from .moments import Moments, layout
+from .threads import threads_for
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
@@ -33,12 +34,6 @@ Array = Any
 
 _LEAST = 1 << 15  # values that a parallel launch pays for
 _STRETCH = 4096
-
-
-@worker
-def _part(total, t, threads):
-    """Where thread t's part begins, as a signed number (`prange` counts in unsigned ones)."""
-    return np.int64(total) * np.int64(t) // np.int64(threads)
 
 
 # --- sums -----------------------------------------------------------------------------------------
@@ -121,12 +116,13 @@ def _scale_each(x, mean, rstd, w, b, out):
 
 
 @worker
-def _normalise(x, w, b, out, stats, eps, given, centred, lo, hi):
+def _normalise(t, x, w, b, out, stats, eps, given, centred, threads):
     """For statistics s: their mean and variance, two sums over runs; for runs: scale and shift.
 
     `stats` has room for mean, variance and 1 / √(variance + eps); two are there if `given`.
     """
     rows, each = w.shape[0], 1 < w.shape[1] == x.shape[2]
+    lo, hi = portion(x.shape[1], t, threads)
     for s in range(lo, hi):
         if not given:
             stats[0, s], stats[1, s] = _moments(x, s, centred)
@@ -140,17 +136,9 @@ def _normalise(x, w, b, out, stats, eps, given, centred, lo, hi):
 
 
 @entry
-def normalise_serial(x, w, b, out, stats, eps, given, centred, threads):
-    """`_normalise` over all statistics, on one thread."""
-    _normalise(x, w, b, out, stats, eps, given, centred, 0, x.shape[1])
-
-
-@parallel_entry
-def normalise_parallel(x, w, b, out, stats, eps, given, centred, threads):
+def normalise_kernel(pool, x, w, b, out, stats, eps, given, centred, threads):
     """`_normalise` with a run of statistics to each thread."""
-    for t in prange(threads):
-        lo, hi = _part(x.shape[1], t, threads), _part(x.shape[1], t + 1, threads)
-        _normalise(x, w, b, out, stats, eps, given, centred, lo, hi)
+    spread(pool, threads, _normalise, (x, w, b, out, stats, eps, given, centred, threads))
 
 
 # --- backward -------------------------------------------------------------------------------------
@@ -217,14 +205,15 @@ def _slope_each(g, x, mean, rstd, w, along, level, dx):
 
 
 @worker
-def _back(g, x, w, means, rstds, dx, dw, db, given, centred, lo, hi):
+def _back(t, g, x, w, means, rstds, dx, dws, dbs, given, centred):
     """For statistics s: the sums of h = w g and h x̂, and dw, db; for runs: the gradient of x,
     rstd (h − mean h − x̂ · mean(h x̂)).
 
     Neither mean is there if mean and variance were given, nor mean h unless `centred`.
     """
     real, rows, count = x.dtype.type, w.shape[0], x.shape[0] * x.shape[2]
-    each = 1 < w.shape[1] == x.shape[2]
+    each, dw, db = 1 < w.shape[1] == x.shape[2], dws[t], dbs[t]
+    lo, hi = portion(x.shape[1], t, dws.shape[0])
     for s in range(lo, hi):
         mean, rstd, ws, level, along = means[s], rstds[s], w[s % rows], 0.0, 0.0
         for n in range(x.shape[0] if each else 1):
@@ -244,17 +233,9 @@ def _back(g, x, w, means, rstds, dx, dw, db, given, centred, lo, hi):
 
 
 @entry
-def back_serial(g, x, w, means, rstds, dx, dw, db, given, centred):
-    """`_back` over all statistics, on one thread."""
-    _back(g, x, w, means, rstds, dx, dw[0], db[0], given, centred, 0, x.shape[1])
-
-
-@parallel_entry
-def back_parallel(g, x, w, means, rstds, dx, dw, db, given, centred):
+def back_kernel(pool, g, x, w, means, rstds, dx, dw, db, given, centred):
     """`_back` with a run of statistics, and sums dw, db of its own, to each thread."""
-    for t in prange(dw.shape[0]):
-        lo, hi = _part(x.shape[1], t, dw.shape[0]), _part(x.shape[1], t + 1, dw.shape[0])
-        _back(g, x, w, means, rstds, dx, dw[t], db[t], given, centred, lo, hi)
+    spread(pool, dw.shape[0], _back, (g, x, w, means, rstds, dx, dw, db, given, centred))
 
 
 # --- the functions of the device ------------------------------------------------------------------
@@ -273,7 +254,7 @@ def normalise(x: Any, w: Any, b: Any, *, form: Shape, by: Moments) -> Any:
     b = np.zeros((rows, shared), x.dtype) if b is None else ready(b).reshape(rows, shared)
     threads = threads_for(x.size, _LEAST)
     launch(
-        normalise_serial, normalise_parallel, threads, ready(x).reshape(runs), w, b,
+        normalise_kernel, threads, ready(x).reshape(runs), w, b,
         out.reshape(runs), stats, float(by.eps), by.given, by.centred, threads,
     )  # fmt: skip
     by.mean, by.var, by.rstd = stats.reshape(3, *by.shape(x))
@@ -290,7 +271,7 @@ def normalise_back(g: Any, out: Any, x: Any, w: Any, b: Any, *, form: Shape, by:
     sums = np.zeros((2, threads, rows, shared), x.dtype)
     scale = np.ones((rows, shared), x.dtype) if w is None else ready(w).reshape(rows, shared)
     launch(
-        back_serial, back_parallel, threads, ready(g).reshape(runs), ready(x).reshape(runs), scale,
+        back_kernel, threads, ready(g).reshape(runs), ready(x).reshape(runs), scale,
         ready(by.mean).reshape(-1), ready(by.rstd).reshape(-1), dx.reshape(runs), sums[0], sums[1],
         by.given, by.centred,
     )  # fmt: skip

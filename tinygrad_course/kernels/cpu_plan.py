@@ -133,10 +133,3 @@ def _cut(
 
 def _up(size: int, step: int) -> int:
     return -(-size // step) * step
-
-
-def scratch(threads: int, size: int, dtype: Any) -> Array:
-    """Zeros for each thread that start on a cache line: a vector across two is loaded twice."""
-    raw = np.zeros(threads * size + 64 // dtype.itemsize, dtype)
-    start = -raw.__array_interface__["data"][0] % 64 // dtype.itemsize
-    return raw[start : start + threads * size].reshape(threads, size)

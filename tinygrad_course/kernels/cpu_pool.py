@@ -19,9 +19,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 
-from .cpu_jit import entry, parallel_entry, worker
+from .cpu_jit import entry, worker
+from .cpu_spread import portion, spread
 
 Array = Any
 Ints = tuple[int, ...]
@@ -45,12 +45,6 @@ def room_for(size: Ints, out: Ints, window: Ints) -> tuple[Ints, Ints]:
 
 
 # --- laying out -----------------------------------------------------------------------------------
-
-
-@worker
-def _part(total: int, t: int, threads: int) -> Any:
-    """Thread t's part of a range, as signed numbers (`prange` counts in unsigned ones)."""
-    return total * np.int64(t) // threads, total * np.int64(t + 1) // threads
 
 
 @worker
@@ -194,36 +188,35 @@ def _larger_of_four(up: Array, low: Array, taps: Array) -> None:
         taps[c] = np.int32(3) if wins else tap
 
 
-@entry
-def largest(x: Array, out: Array, window: Ints, room: Ints, scratch: Array, taps: Array) -> None:
-    """`_largest` over all planes, on one thread."""
+@worker
+def _largest_part(
+    thread: int, x: Array, out: Array, window: Ints, room: Ints, scratch: Array, taps: Array
+) -> None:
+    lo, hi = portion(x.shape[0], thread, scratch.shape[0])
     if room[0] == 0:
-        _largest_of_four(x, out, 0, x.shape[0], taps[0])
+        _largest_of_four(x, out, lo, hi, taps[thread])
     else:
-        _largest(x, out, window, room, 0, x.shape[0], scratch[0], taps[0])
+        _largest(x, out, window, room, lo, hi, scratch[thread], taps[thread])
 
 
-@parallel_entry
-def largest_parallel(
-    x: Array, out: Array, window: Ints, room: Ints, scratch: Array, taps: Array
+@entry
+def largest(
+    pool: int, x: Array, out: Array, window: Ints, room: Ints, scratch: Array, taps: Array
 ) -> None:
     """`_largest` with a run of planes to each thread."""
-    for t in prange(scratch.shape[0]):
-        lo, hi = _part(x.shape[0], t, scratch.shape[0])
-        if room[0] == 0:
-            _largest_of_four(x, out, lo, hi, taps[t])
-        else:
-            _largest(x, out, window, room, lo, hi, scratch[t], taps[t])
+    spread(pool, scratch.shape[0], _largest_part, (x, out, window, room, scratch, taps))
 
 
 # --- values at indices ----------------------------------------------------------------------------
 
 
 @worker
-def _move(source: Array, indices: Array, out: Array, put: bool, lo: int, hi: int) -> int:
-    """For planes n, for places p: out[n, p] = source[n, indices[n, p]]; or, to put, in the other
-    direction and adding up from 0. Returns how many indices point outside."""
-    outside = 0
+def _move(
+    thread: int, source: Array, indices: Array, out: Array, put: bool, outside: Array
+) -> None:
+    """For a thread's planes n, for places p: out[n, p] = source[n, indices[n, p]]; or, to put, in
+    the other direction and adding up from 0. Counts how many indices point outside."""
+    lo, hi = portion(out.shape[0], thread, outside.size)
     for n in range(lo, hi):
         image, line = (out[n], source[n]) if put else (source[n], out[n])
         place = indices[n]
@@ -232,28 +225,17 @@ def _move(source: Array, indices: Array, out: Array, put: bool, lo: int, hi: int
                 image[p] = 0
         for p in range(line.size):
             if not 0 <= place[p] < image.size:
-                outside += 1
+                outside[thread] += 1
             elif put:
                 image[place[p]] += line[p]
             else:
                 line[p] = image[place[p]]
-    return outside
 
 
 @entry
-def move(source: Array, indices: Array, out: Array, put: bool, threads: int) -> Any:
-    """`_move` over all planes, on one thread."""
-    return _move(source, indices, out, put, 0, out.shape[0])
-
-
-@parallel_entry
-def move_parallel(source: Array, indices: Array, out: Array, put: bool, threads: int) -> Any:
-    """`_move` with a run of planes to each thread."""
-    outside = 0
-    for t in prange(threads):
-        lo, hi = _part(out.shape[0], t, threads)
-        outside += _move(source, indices, out, put, lo, hi)
-    return outside
+def move(pool: int, source: Array, indices: Array, out: Array, put: bool, outside: Array) -> None:
+    """`_move` with a run of planes, and a count of its own, to each thread."""
+    spread(pool, outside.size, _move, (source, indices, out, put, outside))
 
 
 # --- the mean, and the largest itself -------------------------------------------------------------
@@ -334,44 +316,41 @@ def _most_of_four(into: Array, up: Array, low: Array) -> None:
         into[c] = a if (a >= d) | (a != a) else d
 
 
+@worker
+def _pool_part(
+    thread: int, x: Array, out: Array, window: Ints, room: Ints, rows: Array, columns: Array, mean:
+    bool, scratch: Array,
+) -> None:  # fmt: skip
+    lo, hi = portion(x.shape[0], thread, scratch.shape[0])
+    if room[0] == 0:
+        _pool_of_four(x, out, rows, columns, mean, lo, hi)
+    else:
+        _pool(x, out, window, room, rows, columns, mean, lo, hi, scratch[thread])
+
+
 @entry
 def pool(
-    x: Array, out: Array, window: Ints, room: Ints, rows: Array, columns: Array, mean: bool,
-    scratch: Array,
-) -> None:  # fmt: skip
-    """`_pool` over all planes, on one thread."""
-    if room[0] == 0:
-        _pool_of_four(x, out, rows, columns, mean, 0, x.shape[0])
-    else:
-        _pool(x, out, window, room, rows, columns, mean, 0, x.shape[0], scratch[0])
-
-
-@parallel_entry
-def pool_parallel(
-    x: Array, out: Array, window: Ints, room: Ints, rows: Array, columns: Array, mean: bool,
-    scratch: Array,
+    pool: int, x: Array, out: Array, window: Ints, room: Ints, rows: Array, columns: Array, mean:
+    bool, scratch: Array,
 ) -> None:  # fmt: skip
     """`_pool` with a run of planes to each thread."""
-    for t in prange(scratch.shape[0]):
-        lo, hi = _part(x.shape[0], t, scratch.shape[0])
-        if room[0] == 0:
-            _pool_of_four(x, out, rows, columns, mean, lo, hi)
-        else:
-            _pool(x, out, window, room, rows, columns, mean, lo, hi, scratch[t])
+    args = (x, out, window, room, rows, columns, mean, scratch)
+    spread(pool, scratch.shape[0], _pool_part, args)
 
 
 # --- the mean's gradient --------------------------------------------------------------------------
 
 
 @worker
-def _spread(
-    g: Array, dx: Array, window: Ints, rows: Array, columns: Array, lo: int, hi: int, scratch: Array
+def _hand_back(
+    thread: int, g: Array, dx: Array, window: Ints, rows: Array, columns: Array, rooms: Array
 ) -> None:
     """For planes, for rows r of windows: spread the row's gradients, divided by rows[r]·columns[c],
     over the windows' columns; for the image's rows h inside: write them, or add them where an
     earlier row of windows was. Rows of the image between the windows become 0.
     """
     kh, kw, sh, sw, ph, pw, _, _ = window
+    scratch, (lo, hi) = rooms[thread], portion(g.shape[0], thread, rooms.shape[0])
     (_, height, width), across = dx.shape, g.shape[2]
     if window == (2, 2, 2, 2, 0, 0, 1, 1) and width == 2 * across and height == 2 * g.shape[1]:
         for n in range(lo, hi):
@@ -425,16 +404,8 @@ def _spread_to_four(up: Array, low: Array, g: Array, row: Any, columns: Array) -
 
 
 @entry
-def spread(g: Array, dx: Array, window: Ints, rows: Array, columns: Array, scratch: Array) -> None:
-    """`_spread` over all planes, on one thread."""
-    _spread(g, dx, window, rows, columns, 0, g.shape[0], scratch[0])
-
-
-@parallel_entry
-def spread_parallel(
-    g: Array, dx: Array, window: Ints, rows: Array, columns: Array, scratch: Array
+def back(
+    pool: int, g: Array, dx: Array, window: Ints, rows: Array, columns: Array, rooms: Array
 ) -> None:
-    """`_spread` with a run of planes to each thread."""
-    for t in prange(scratch.shape[0]):
-        lo, hi = _part(g.shape[0], t, scratch.shape[0])
-        _spread(g, dx, window, rows, columns, lo, hi, scratch[t])
+    """`_hand_back` with a run of planes to each thread."""
+    spread(pool, rooms.shape[0], _hand_back, (g, dx, window, rows, columns, rooms))

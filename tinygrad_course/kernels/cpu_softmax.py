@@ -12,11 +12,12 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from .arrays import ready
-from .cpu_jit import entry, launch, parallel_entry, threads_for, worker
+from .cpu_jit import entry, launch, worker
 from .cpu_math import exp, number, order
+from .cpu_spread import portion, spread
+from .threads import threads_for
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
@@ -25,12 +26,6 @@ Array = Any
 _LEAST = 1 << 14  # numbers that a parallel launch pays for
 _BLOCK = 1 << 11  # numbers of a block, unless a row has more
 SOFTMAX, LOG_SOFTMAX = 0, 1
-
-
-@worker
-def _part(total, t, threads):
-    """Where thread t's part begins, as a signed number (`prange` counts in unsigned ones)."""
-    return np.int64(total) * np.int64(t) // np.int64(threads)
 
 
 @worker
@@ -71,12 +66,13 @@ def _exponentials(x, shifted, out, d):
 
 
 @worker
-def _softmax(x, out, scratch, kind, d, lo, hi):
-    """For rows: the exponentials' shares of their sum, or x − max x minus its logarithm.
+def _softmax(t, x, out, rooms, kind, d):
+    """For a thread's rows: the exponentials' shares of their sum, or x − max x minus its logarithm.
 
     Of the distances to the largest number and the exponentials, one is worked out where the result
-    goes, the other in `scratch`, which has room for a block.
+    goes, the other in a thread's room, which is that of a block.
     """
+    scratch, (lo, hi) = rooms[t], portion(x.size // d, t, rooms.shape[0])
     real = x.dtype.type
     step = scratch.size // d
     for start in range(lo, hi, step):
@@ -101,23 +97,15 @@ def _softmax(x, out, scratch, kind, d, lo, hi):
 
 
 @entry
-def softmax_serial(x, out, scratch, kind, d):
-    """`_softmax` over all rows, on one thread."""
-    _softmax(x, out, scratch[0], kind, d, 0, x.size // d)
-
-
-@parallel_entry
-def softmax_parallel(x, out, scratch, kind, d):
+def softmax_kernel(pool, x, out, rooms, kind, d):
     """`_softmax` with a run of rows to each thread."""
-    rows, threads = x.size // d, scratch.shape[0]
-    for t in prange(threads):
-        lo, hi = _part(rows, t, threads), _part(rows, t + 1, threads)
-        _softmax(x, out, scratch[t], kind, d, lo, hi)
+    spread(pool, rooms.shape[0], _softmax, (x, out, rooms, kind, d))
 
 
 @worker
-def _back(g, out, dx, kind, lo, hi):
-    """For rows: dx = out · (g − Σ g · out), or of the logarithm g − exp(out) · Σ g."""
+def _back(t, g, out, dx, kind, threads):
+    """For a thread's rows: dx = out · (g − Σ g · out), or of the logarithm g − exp(out) · Σ g."""
+    lo, hi = portion(g.shape[0], t, threads)
     for r in range(lo, hi):
         gs, outs, into = g[r], out[r], dx[r]
         if kind == LOG_SOFTMAX:
@@ -131,25 +119,18 @@ def _back(g, out, dx, kind, lo, hi):
 
 
 @entry
-def back_serial(g, out, dx, kind, threads):
-    """`_back` over all rows, on one thread."""
-    _back(g, out, dx, kind, 0, g.shape[0])
-
-
-@parallel_entry
-def back_parallel(g, out, dx, kind, threads):
+def back_kernel(pool, g, out, dx, kind, threads):
     """`_back` with a run of rows to each thread."""
-    for t in prange(threads):
-        lo, hi = _part(g.shape[0], t, threads), _part(g.shape[0], t + 1, threads)
-        _back(g, out, dx, kind, lo, hi)
+    spread(pool, threads, _back, (g, out, dx, kind, threads))
 
 
 # --- cross-entropy --------------------------------------------------------------------------------
 
 
 @worker
-def _losses(x, labels, out, scratch, d, lo, hi):
-    """For rows: ln Σ exp(x − max x) − (x[label] − max x)."""
+def _losses(t, x, labels, out, rooms, d):
+    """For a thread's rows: ln Σ exp(x − max x) − (x[label] − max x)."""
+    scratch, (lo, hi) = rooms[t], portion(labels.size, t, rooms.shape[0])
     real = x.dtype.type
     step = scratch.shape[1] // d
     for start in range(lo, hi, step):
@@ -162,23 +143,15 @@ def _losses(x, labels, out, scratch, d, lo, hi):
 
 
 @entry
-def losses_serial(x, labels, out, scratch, d):
-    """`_losses` over all rows, on one thread."""
-    _losses(x, labels, out, scratch[0], d, 0, labels.size)
-
-
-@parallel_entry
-def losses_parallel(x, labels, out, scratch, d):
+def losses_kernel(pool, x, labels, out, rooms, d):
     """`_losses` with a run of rows to each thread."""
-    rows, threads = labels.size, scratch.shape[0]
-    for t in prange(threads):
-        lo, hi = _part(rows, t, threads), _part(rows, t + 1, threads)
-        _losses(x, labels, out, scratch[t], d, lo, hi)
+    spread(pool, rooms.shape[0], _losses, (x, labels, out, rooms, d))
 
 
 @worker
-def _losses_back(x, labels, dx, scratch, scale, d, lo, hi):
-    """For rows: dx = softmax(x) · scale, and scale less at the label."""
+def _losses_back(t, x, labels, dx, rooms, scale, d):
+    """For a thread's rows: dx = softmax(x) · scale, and scale less at the label."""
+    scratch, (lo, hi) = rooms[t], portion(labels.size, t, rooms.shape[0])
     real = x.dtype.type
     step = scratch.size // d
     for start in range(lo, hi, step):
@@ -194,18 +167,9 @@ def _losses_back(x, labels, dx, scratch, scale, d, lo, hi):
 
 
 @entry
-def losses_back_serial(x, labels, dx, scratch, scale, d):
-    """`_losses_back` over all rows, on one thread."""
-    _losses_back(x, labels, dx, scratch[0], scale, d, 0, labels.size)
-
-
-@parallel_entry
-def losses_back_parallel(x, labels, dx, scratch, scale, d):
+def losses_back_kernel(pool, x, labels, dx, rooms, scale, d):
     """`_losses_back` with a run of rows to each thread."""
-    rows, threads = labels.size, scratch.shape[0]
-    for t in prange(threads):
-        lo, hi = _part(rows, t, threads), _part(rows, t + 1, threads)
-        _losses_back(x, labels, dx, scratch[t], scale, d, lo, hi)
+    spread(pool, rooms.shape[0], _losses_back, (x, labels, dx, rooms, scale, d))
 
 
 @entry
@@ -257,7 +221,7 @@ def _along(x: Any, dim: int, kind: int) -> Any:
         return NotImplemented
     out, scratch = np.empty(x.shape, x.dtype), _scratch(x)
     args = (_flat(x), _flat(out), scratch, kind, x.shape[-1])
-    launch(softmax_serial, softmax_parallel, len(scratch), *args)
+    launch(softmax_kernel, len(scratch), *args)
     return out
 
 
@@ -266,7 +230,7 @@ def _along_back(g: Any, out: Any, dim: int, kind: int) -> Any:
         return NotImplemented
     dx, threads = np.empty(g.shape, g.dtype), threads_for(g.size, _LEAST)
     rows = [ready(a).reshape(-1, g.shape[-1]) for a in (g, out, dx)]
-    launch(back_serial, back_parallel, threads, *rows, kind, threads)
+    launch(back_kernel, threads, *rows, kind, threads)
     return dx
 
 
@@ -276,7 +240,7 @@ def cross_entropy(x: Any, labels: Any) -> Any:
         return NotImplemented
     out, scratch = np.empty(len(x), x.dtype), _scratch(x, 2)
     args = (_flat(x), ready(labels), out, scratch, x.shape[1])
-    launch(losses_serial, losses_parallel, len(scratch), *args)
+    launch(losses_kernel, len(scratch), *args)
     return np.add.reduce(out) / x.dtype.type(len(x))
 
 
@@ -286,7 +250,7 @@ def cross_entropy_back(g: Any, out: Any, x: Any, labels: Any) -> Any:
         return NotImplemented
     dx, scratch = np.empty(x.shape, x.dtype), _scratch(x)
     args = (_flat(x), ready(labels), _flat(dx), scratch, float(g) / len(x), x.shape[1])
-    launch(losses_back_serial, losses_back_parallel, len(scratch), *args)
+    launch(losses_back_kernel, len(scratch), *args)
     return dx
 
 

@@ -23,10 +23,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import prange
-
-from .cpu_channels import add_products, part, turn
-from .cpu_jit import entry, parallel_entry, worker
+from .cpu_channels import add_products, turn
+from .cpu_jit import entry, worker
+from .cpu_spread import portion, spread
 from .cpu_vector import BYTES, sandwich
 
 Array = Any
@@ -171,12 +170,14 @@ def _transform_image(
 
 @worker
 def _transform_weights(
-    w: Array, layout: Ints, sources: Array, into: Array, taps: Array, lo: int, hi: int
-) -> None:  # fmt: skip
+    thread: int, w: Array, layout: Ints, sources: Array, into: Array, rooms: Array
+) -> None:
     """For blocks of outputs, for input channels c: the components of their kernels go to
     into[block, component, c, :]. `sources` says where a kernel's nine numbers stand."""
     outputs, step = layout
     _, _, channels, width = into.shape
+    lo, hi = portion(into.shape[0] * channels, thread, rooms.shape[0])
+    taps = rooms[thread, : 9 * width].reshape(9, width)
     flat, numbers = w.reshape(w.size), into.reshape(into.size)
     few, lanes, apart = taps.reshape(taps.size), BYTES // w.itemsize, channels * width
     for i in range(lo, hi):
@@ -197,19 +198,20 @@ def _transform_weights(
 
 @worker
 def _correlate(
-    src: Array, dst: Array, packed: Array, tiles: Array, channels: Array, places: Array, plan: Ints,
-    lo: int, hi: int, scratch: Array,
-) -> int:  # fmt: skip
+    thread: int, src: Array, dst: Array, packed: Array, tiles: Array, channels: Array, places:
+    Array, plan: Ints, units: int, rooms: Array, odd: Array,
+) -> None:  # fmt: skip
     """For units (images, or rows of tiles): transform the image; for blocks of outputs: for
     components: sums[tile, o] = Σ_c image[tile, c] · packed[c, o]; transform them back; disperse.
 
-    Tables: where a tile, a channel in it, and a row of weights begin. Returns how many times there
+    Tables: where a tile, a channel in it, and a row of weights begin. Counts how many times there
     was a number that is not finite.
     """
+    scratch, (lo, hi) = rooms[thread], portion(units, thread, rooms.shape[0])
     room, across, tall, wide, below, beside = plan[:6]
     strips, pixels, deep = plan[10:]
     blocks, _, _, width = packed.shape
-    filled, lanes, pitch, odd = tiles.size, BYTES // src.itemsize, 4 * wide, 0
+    filled, lanes, pitch = tiles.size, BYTES // src.itemsize, 4 * wide
     apart, bank = filled * deep, filled * width
     image, rest = scratch[: COMPONENTS * apart], scratch[COMPONENTS * apart :]
     sums, rest = rest[: COMPONENTS * bank], rest[COMPONENTS * bank :]
@@ -231,40 +233,24 @@ def _correlate(
                 for o in range(0, width, lanes):
                     _to_output(mosaic, to + o, pitch * width, width, sums, at + o, 6 * bank, bank)
             o, images = b * width, min(room, src.shape[0] - n)
-            odd += not _disperse(
+            finite = _disperse(
                 mosaic, dst, n, images, o, min(width, dst.shape[1] - o), across, (below, beside),
                 first, 4 * tall, pitch, lines,
             )  # fmt: skip
-    return odd
+            if not finite:
+                odd[thread] += 1
 
 
 @entry
 def correlate(
-    src: Array, dst: Array, w: Array, packed: Array, scratch: Array, layout: Ints, sources: Array,
-    tiles: Array, channels: Array, places: Array, plan: Ints, units: int,
-) -> Any:  # fmt: skip
-    """`_correlate` over all units, on one thread. Returns whether every number is finite."""
-    taps = scratch[0, : 9 * packed.shape[3]].reshape(9, packed.shape[3])
-    _transform_weights(w, layout, sources, packed, taps, 0, packed.shape[0] * packed.shape[2])
-    return _correlate(src, dst, packed, tiles, channels, places, plan, 0, units, scratch[0]) == 0
-
-
-@parallel_entry
-def correlate_parallel(
-    src: Array, dst: Array, w: Array, packed: Array, scratch: Array, layout: Ints, sources: Array,
-    tiles: Array, channels: Array, places: Array, plan: Ints, units: int,
-) -> Any:  # fmt: skip
-    """`_correlate` with a run of units to each thread. Returns whether every number is finite."""
-    threads, odd = scratch.shape[0], 0
-    kernels, width = packed.shape[0] * packed.shape[2], packed.shape[3]
-    for t in prange(threads):
-        taps = scratch[t, : 9 * width].reshape(9, width)
-        lo, hi = part(kernels, t, threads), part(kernels, t + 1, threads)
-        _transform_weights(w, layout, sources, packed, taps, lo, hi)
-    for t in prange(threads):
-        lo, hi = part(units, t, threads), part(units, t + 1, threads)
-        odd += _correlate(src, dst, packed, tiles, channels, places, plan, lo, hi, scratch[t])
-    return odd == 0
+    pool: int, src: Array, dst: Array, w: Array, packed: Array, rooms: Array, layout: Ints, sources:
+    Array, tiles: Array, channels: Array, places: Array, plan: Ints, units: int, odd: Array,
+) -> None:  # fmt: skip
+    """`_transform_weights` and `_correlate` with a run of kernels and units to each thread, which
+    counts in `odd` how many times there was a number that is not finite."""
+    spread(pool, rooms.shape[0], _transform_weights, (w, layout, sources, packed, rooms))
+    args = (src, dst, packed, tiles, channels, places, plan, units, rooms, odd)
+    spread(pool, rooms.shape[0], _correlate, args)
 
 
 # --- weight gradient ------------------------------------------------------------------------------
@@ -272,11 +258,13 @@ def correlate_parallel(
 
 @worker
 def _transform_both(
-    x: Array, g: Array, image: Array, grads: Array, plan: Ints, lo: int, hi: int, scratch: Array
+    thread: int, x: Array, g: Array, image: Array, grads: Array, plan: Ints, units: int, rooms:
+    Array,
 ) -> None:  # fmt: skip
     """For units: transform the input and the output's gradient, (components, tiles, channels)."""
     room, _, tall, wide = plan[:4]
     strips, pixels, width = plan[10:13]
+    scratch, (lo, hi) = rooms[thread], portion(units, thread, rooms.shape[0])
     lines, mosaic = scratch[: pixels * width].reshape(pixels, width), scratch[pixels * width :]
     for unit in range(lo, hi):
         n, first, tile = unit // strips * room, unit % strips * tall * 4, unit * tall * wide
@@ -289,8 +277,8 @@ def _transform_both(
 
 @worker
 def _weigh(
-    image: Array, grads: Array, dw: Array, tiles: Array, channels: Array, places: Array, plan: Ints,
-    lo: int, hi: int, scratch: Array,
+    thread: int, image: Array, grads: Array, dw: Array, tiles: Array, channels: Array, places:
+    Array, plan: Ints, blocks: int, rooms: Array,
 ) -> None:  # fmt: skip
     """For blocks of outputs, for runs of channels: for components: sums[c, o] = Σ_tiles image[tile,
     c] · grads[tile, o]; transform them to kernels; turn those into the gradient.
@@ -298,6 +286,7 @@ def _weigh(
     Tables: where a channel stands, where a tile begins, where its gradients do.
     """
     width, run = plan[12:]
+    scratch, (lo, hi) = rooms[thread], portion(blocks, thread, rooms.shape[0])
     size, deep = image.shape[1] * image.shape[2], grads.shape[2]
     runs, lanes, bank = (channels.size + run - 1) // run, BYTES // dw.itemsize, run * width
     inputs, outputs = dw.shape[1] // 9, dw.shape[0]
@@ -324,24 +313,10 @@ def _weigh(
 
 @entry
 def weigh(
-    x: Array, g: Array, dw: Array, image: Array, grads: Array, scratch: Array, tiles: Array,
-    channels: Array, places: Array, plan: Ints, units: int, blocks: int,
-) -> None:  # fmt: skip
-    """`_transform_both`, then `_weigh`, on one thread."""
-    _transform_both(x, g, image, grads, plan, 0, units, scratch[0])
-    _weigh(image, grads, dw, tiles, channels, places, plan, 0, blocks, scratch[0])
-
-
-@parallel_entry
-def weigh_parallel(
-    x: Array, g: Array, dw: Array, image: Array, grads: Array, scratch: Array, tiles: Array,
-    channels: Array, places: Array, plan: Ints, units: int, blocks: int,
+    pool: int, x: Array, g: Array, dw: Array, image: Array, grads: Array, rooms: Array, tiles:
+    Array, channels: Array, places: Array, plan: Ints, units: int, blocks: int,
 ) -> None:  # fmt: skip
     """`_transform_both` with a run of units to each thread, then `_weigh` with a run of blocks."""
-    threads = scratch.shape[0]
-    for t in prange(threads):
-        lo, hi = part(units, t, threads), part(units, t + 1, threads)
-        _transform_both(x, g, image, grads, plan, lo, hi, scratch[t])
-    for t in prange(threads):
-        lo, hi = part(blocks, t, threads), part(blocks, t + 1, threads)
-        _weigh(image, grads, dw, tiles, channels, places, plan, lo, hi, scratch[t])
+    spread(pool, rooms.shape[0], _transform_both, (x, g, image, grads, plan, units, rooms))
+    args = (image, grads, dw, tiles, channels, places, plan, blocks, rooms)
+    spread(pool, rooms.shape[0], _weigh, args)

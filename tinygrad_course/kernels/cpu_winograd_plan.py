@@ -67,7 +67,7 @@ def conv2d_weight(x: Array, g: Array, dw: Array, padding: Pair, threads: int) ->
     deep, wide = steps(channels, lanes(dtype)) * lanes(dtype), blocks * cut.width
     room = max((cut.pixels + cut.mosaic) * cut.width, (_SQUARE + 9) * run * cut.width)
     launch(
-        cpu_winograd.weigh, cpu_winograd.weigh_parallel, threads, x, g, dw.reshape(outputs, -1),
+        cpu_winograd.weigh, threads, x, g, dw.reshape(outputs, -1),
         aligned((_SQUARE, total, deep), dtype), aligned((_SQUARE, total, wide), dtype),
         aligned((threads, room), dtype), np.arange(total) * deep, _filled(channels),
         np.arange(total) * wide, (*cut.plan, cut.pixels, cut.width, run), cut.units,
@@ -84,13 +84,15 @@ def _correlate(
     cut = _cut(src.shape, dst.shape, padding, threads, lanes(dtype))
     deep, tiles = steps(channels, lanes(dtype)) * lanes(dtype), _filled(cut.tiles)
     room = _SQUARE * len(tiles) * (deep + cut.width) + (cut.pixels + cut.mosaic) * cut.width
-    finite: bool = launch(
-        cpu_winograd.correlate, cpu_winograd.correlate_parallel, threads, src, dst, w,
+    odd = np.zeros(threads, np.int64)
+    launch(
+        cpu_winograd.correlate, threads, src, dst, w,
         aligned((steps(layout[0], cut.width), _SQUARE, channels, cut.width), dtype),
         aligned((threads, room), dtype), layout, sources, tiles * deep, np.arange(channels),
         np.arange(channels) * cut.width, (*cut.plan, cut.pixels, deep), cut.units,
+        odd,
     )  # fmt: skip
-    return finite
+    return not odd.any()
 
 
 @lru_cache(maxsize=64)

@@ -97,16 +97,13 @@ def threads_for(work: int, least: int) -> int:
     return 1 if _alone or work < least * _dearer else threads
 
 
-def spread(kernel: Callable[..., Any], threads: int, *args: Any) -> tuple[bool, Any]:
-    """Run a kernel on several threads of the pool: (True, its result), or (False, None) if the pool
-    is taken and cannot be shared."""
-    if not _gate.acquire(blocking=False):
-        return False, None
+def spread(kernel: Callable[..., Any], threads: int, *args: Any) -> Any:
+    """Call `kernel(pool, *args)`: `pool` is what has the pool's threads do something, by its
+    address, or 0 where this thread is to do it all, because others have the pool."""
+    if threads == 1 or not _gate.acquire(blocking=False):
+        return kernel(0, *args)
     try:
-        if getattr(_mask, "threads", None) != threads:  # Numba's number is each Python thread's own
-            sys.modules["numba"].set_num_threads(threads)
-            _mask.threads = threads
-        return True, kernel(*args)
+        return kernel(_pool, *args)
     finally:
         _gate.release()
 
@@ -143,7 +140,7 @@ class _Open:
 
 
 _gate: Any = None  # set when threads are first wanted
-_mask = threading.local()
+_pool = 0  # the address of what has threads do something
 _dearer = 1  # how much more work a parallel launch must bring on this threading layer
 _forked = False
 _alone = False  # NumPy's matrix products keep their threads, so the kernels stay on one
@@ -156,11 +153,12 @@ def _start() -> None:
     once; whoever finds it taken computes on its own thread instead. A launch costs it 60 µs and
     more, where the others take 2.
     """
-    global _gate, _dearer, _alone
+    global _gate, _dearer, _alone, _pool
     numba: Any = importlib.import_module("numba")  # typed in part only
     _alone = not _one_pool()
     with _soon_asleep():
         numba.get_num_threads()
+    _pool = importlib.import_module("llvmlite.binding").address_of_symbol("numba_parallel_for")
     if numba.threading_layer() == "workqueue":
         _dearer = 16
         _gate = threading.Lock()

@@ -6,8 +6,8 @@ compiles a loop without it). In every kernel gᵢ is `sign · g + decay · p`.
 
 The coefficients `c` have the arrays' dtype: a wider number would widen every product in the loop.
 Adam's bias corrections are folded into two of them by the caller, which leaves one division an
-element. Threads are given slices: a loop from lo to hi over whole arrays would not become vectors
-in a `prange`, and take four times as long.
+element. Threads are given slices: a loop from lo to hi over whole arrays does not become
+vectors, and takes four times as long.
 """
 
 from __future__ import annotations
@@ -16,19 +16,14 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange
 
-from .cpu_jit import entry, launch, parallel_entry, threads_for, worker
+from .cpu_jit import entry, launch, worker
+from .cpu_spread import portion, spread
+from .threads import threads_for
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
 _LEAST = 1 << 17  # elements that a parallel launch pays for
-
-
-@worker
-def _part(total, t, threads):
-    """Where thread t's part begins, as a signed number (`prange` counts in unsigned ones)."""
-    return np.int64(total) * np.int64(t) // np.int64(threads)
 
 
 # --- Adam: p ← shrink · p − size · m / (√v + eps), m and v running means of gᵢ and gᵢ² ------------
@@ -51,16 +46,15 @@ def _adam(p, g, m, v, top, c):
         p[i] = shrink * p[i] - size * mi / (math.sqrt(vi) + eps)
 
 
+@worker
+def _adam_part(t, p, g, m, v, top, c, threads):
+    lo, hi = portion(p.size, t, threads)
+    _adam(p[lo:hi], g[lo:hi], m[lo:hi], v[lo:hi], None if top is None else top[lo:hi], c)
+
+
 @entry
-def _adam_serial(p, g, m, v, top, c, threads):
-    _adam(p, g, m, v, top, c)
-
-
-@parallel_entry
-def _adam_parallel(p, g, m, v, top, c, threads):
-    for t in prange(threads):
-        lo, hi = _part(p.size, t, threads), _part(p.size, t + 1, threads)
-        _adam(p[lo:hi], g[lo:hi], m[lo:hi], v[lo:hi], None if top is None else top[lo:hi], c)
+def _adam_kernel(pool, p, g, m, v, top, c, threads):
+    spread(pool, threads, _adam_part, (p, g, m, v, top, c, threads))
 
 
 # --- SGD: b ← keep · b + take · gᵢ, p ← p − of_b · b − of_g · gᵢ ----------------------------------
@@ -79,16 +73,15 @@ def _sgd(p, g, b, c):
             p[i] -= of_b * bi + of_g * gi
 
 
+@worker
+def _sgd_part(t, p, g, b, c, threads):
+    lo, hi = portion(p.size, t, threads)
+    _sgd(p[lo:hi], g[lo:hi], None if b is None else b[lo:hi], c)
+
+
 @entry
-def _sgd_serial(p, g, b, c, threads):
-    _sgd(p, g, b, c)
-
-
-@parallel_entry
-def _sgd_parallel(p, g, b, c, threads):
-    for t in prange(threads):
-        lo, hi = _part(p.size, t, threads), _part(p.size, t + 1, threads)
-        _sgd(p[lo:hi], g[lo:hi], None if b is None else b[lo:hi], c)
+def _sgd_kernel(pool, p, g, b, c, threads):
+    spread(pool, threads, _sgd_part, (p, g, b, c, threads))
 
 
 # --- AdaGrad and RMSprop: v ← keep · v + take · gᵢ², p ← p − size · gᵢ / (√v + eps) ---------------
@@ -115,17 +108,16 @@ def _scaled(p, g, v, m, b, c):
         p[i] -= size * step
 
 
+@worker
+def _scaled_part(t, p, g, v, m, b, c, threads):
+    lo, hi = portion(p.size, t, threads)
+    means, steps = None if m is None else m[lo:hi], None if b is None else b[lo:hi]
+    _scaled(p[lo:hi], g[lo:hi], v[lo:hi], means, steps, c)
+
+
 @entry
-def _scaled_serial(p, g, v, m, b, c, threads):
-    _scaled(p, g, v, m, b, c)
-
-
-@parallel_entry
-def _scaled_parallel(p, g, v, m, b, c, threads):
-    for t in prange(threads):
-        lo, hi = _part(p.size, t, threads), _part(p.size, t + 1, threads)
-        means, steps = None if m is None else m[lo:hi], None if b is None else b[lo:hi]
-        _scaled(p[lo:hi], g[lo:hi], v[lo:hi], means, steps, c)
+def _scaled_kernel(pool, p, g, v, m, b, c, threads):
+    spread(pool, threads, _scaled_part, (p, g, v, m, b, c, threads))
 
 
 # --- Adadelta: p ← p − size · d with d = gᵢ √(w + eps) / √(v + eps), v and w means of gᵢ² and d² --
@@ -143,16 +135,15 @@ def _adadelta(p, g, v, w, c):
         p[i] -= size * d
 
 
+@worker
+def _adadelta_part(t, p, g, v, w, c, threads):
+    lo, hi = portion(p.size, t, threads)
+    _adadelta(p[lo:hi], g[lo:hi], v[lo:hi], w[lo:hi], c)
+
+
 @entry
-def _adadelta_serial(p, g, v, w, c, threads):
-    _adadelta(p, g, v, w, c)
-
-
-@parallel_entry
-def _adadelta_parallel(p, g, v, w, c, threads):
-    for t in prange(threads):
-        lo, hi = _part(p.size, t, threads), _part(p.size, t + 1, threads)
-        _adadelta(p[lo:hi], g[lo:hi], v[lo:hi], w[lo:hi], c)
+def _adadelta_kernel(pool, p, g, v, w, c, threads):
+    spread(pool, threads, _adadelta_part, (p, g, v, w, c, threads))
 
 
 # --- called from Python ---------------------------------------------------------------------------
@@ -160,25 +151,25 @@ def _adadelta_parallel(p, g, v, w, c, threads):
 
 def adam(p: Any, g: Any, m: Any, v: Any, top: Any, coefficients: tuple[float, ...]) -> None:
     """Coefficients (sign, decay, β₁, 1 − β₁, β₂, 1 − β₂, eps, size, shrink)."""
-    _launch(_adam_serial, _adam_parallel, (p, g, m, v, top), coefficients)
+    _launch(_adam_kernel, (p, g, m, v, top), coefficients)
 
 
 def sgd(p: Any, g: Any, b: Any, coefficients: tuple[float, ...]) -> None:
     """Coefficients (sign, decay, keep, take, of_b, of_g)."""
-    _launch(_sgd_serial, _sgd_parallel, (p, g, b), coefficients)
+    _launch(_sgd_kernel, (p, g, b), coefficients)
 
 
 def scaled(p: Any, g: Any, v: Any, m: Any, b: Any, coefficients: tuple[float, ...]) -> None:
     """Coefficients (sign, decay, keep, take, eps, size, momentum)."""
-    _launch(_scaled_serial, _scaled_parallel, (p, g, v, m, b), coefficients)
+    _launch(_scaled_kernel, (p, g, v, m, b), coefficients)
 
 
 def adadelta(p: Any, g: Any, v: Any, w: Any, coefficients: tuple[float, ...]) -> None:
     """Coefficients (sign, decay, keep, take, eps, size)."""
-    _launch(_adadelta_serial, _adadelta_parallel, (p, g, v, w), coefficients)
+    _launch(_adadelta_kernel, (p, g, v, w), coefficients)
 
 
-def _launch(serial: Any, parallel: Any, arrays: tuple[Any, ...], c: tuple[float, ...]) -> None:
+def _launch(kernel: Any, arrays: tuple[Any, ...], c: tuple[float, ...]) -> None:
     p = arrays[0]
     threads = threads_for(p.size, _LEAST)
-    launch(serial, parallel, threads, *arrays, np.array(c, p.dtype), threads)
+    launch(kernel, threads, *arrays, np.array(c, p.dtype), threads)
