@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections import Counter
 from unittest.mock import MagicMock
 
 import pytest
@@ -29,4 +30,24 @@ def fake(monkeypatch):
     kernels.lookup.cache_clear()
     yield
     monkeypatch.undo()
+    kernels.lookup.cache_clear()
+
+
+@pytest.fixture
+def unstarted(monkeypatch):
+    """device="cuda" is the stand-in; launches of our kernels are counted and compute nothing."""
+    from tinygrad_course.kernels import cuda_arrays, cuda_jit
+
+    counts: Counter[str] = Counter()
+
+    def launch(self, grid, threads, *args):
+        counts[self.function.__qualname__.partition(".")[0]] += 1
+
+    cupy = standin.module()
+    monkeypatch.setattr(devices, "_cupy", cupy)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(cuda_jit.Kernel, "__call__", launch)
+    cuda_arrays.cupy.cache_clear()
+    yield counts
+    cuda_arrays.cupy.cache_clear()
     kernels.lookup.cache_clear()

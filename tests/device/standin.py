@@ -2,8 +2,9 @@
 
 It shows that code stays on the device: whatever would bring an array to the host without being
 asked (`np.asarray`, a NumPy array among the operands) raises as in CuPy, and what CuPy does not
-have (a function, a method, a keyword) is not there. Copies to the host are counted. What it cannot
-show is anything about a GPU: no kernel of CuPy's runs here, and none of ours.
+have (a function, a method, a keyword) is not there. Copies to the host are counted, and launches: a
+launch is whatever makes numbers, not a view. What it cannot show is anything about a GPU: no kernel
+of CuPy's runs here, and none of ours.
 
 The rules are those of CuPy 14: `ndarray.__array_ufunc__` takes CuPy's arrays and Python's and
 NumPy's numbers, no NumPy arrays; results are arrays, 0-d ones too; `__array_function__` knows what
@@ -12,6 +13,7 @@ NumPy's numbers, no NumPy arrays; results are arrays, 0-d ones too; `__array_fun
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import types
 from collections.abc import Iterator
@@ -47,6 +49,7 @@ REDUCIBLE = {"reduce": ("add", "multiply"), "accumulate": ("add", "multiply"),
 FROM_HOST = ("asarray", "array", "asanyarray", "ascontiguousarray")
 
 copies = {"to host": 0, "to device": 0}
+launches: collections.Counter[str] = collections.Counter()
 
 
 @contextlib.contextmanager
@@ -55,6 +58,20 @@ def counted() -> Iterator[dict[str, int]]:
     before, found = dict(copies), dict.fromkeys(copies, 0)
     yield found
     found.update({k: copies[k] - before[k] for k in copies})
+
+
+@contextlib.contextmanager
+def launched() -> Iterator[collections.Counter[str]]:
+    """What CuPy launches in the block, and how often."""
+    before, found = launches.copy(), collections.Counter[str]()
+    yield found
+    found.update(launches - before)
+
+
+def note(name: str, found: Any, *given: Any) -> None:
+    """Count a launch, unless the result is a view of an argument or has no numbers in it."""
+    views = [np.may_share_memory(found, a) for a in given if isinstance(a, np.ndarray)]
+    launches[name] += not ((isinstance(found, np.ndarray) and any(views)) or "empty" in name)
 
 
 def refused(x: Any) -> TypeError:
@@ -182,11 +199,14 @@ class ndarray:
         if all(p is None or p is Ellipsis or isinstance(p, (int, slice, np.integer))
                for p in parts) and Ellipsis not in parts:  # fmt: skip
             parts = (*parts, Ellipsis)  # an array, where NumPy gives a number
-        return ndarray(np.asarray(self._host[parts]), self)
+        found = np.asarray(self._host[parts])
+        note("getitem", found, self._host)
+        return ndarray(found, self)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(value, np.ndarray):
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
+        launches["setitem"] += 1
         self._host[place(index)] = bare(value)
 
     # --- NumPy's protocols ---
@@ -208,6 +228,7 @@ class ndarray:
         if any(isinstance(x, np.ndarray) and x.ndim for x in inputs):
             raise refused(inputs)
         given = [bare(x, host=True) for x in inputs]
+        launches[name if method == "__call__" else f"{name}.{method}"] += 1
         if method == "at":
             getattr(ufunc, method)(*given)
             return None
@@ -237,6 +258,7 @@ def called(path: str, func: Any, args: Any, kwargs: Any) -> Any:
         raise refused(args[0])
     with np.errstate(all="ignore"):
         found = func(*given, **options)
+    note(path, found, *given)
     first = next((a for a in args if isinstance(a, ndarray)), None)
     return boxed(found, first)
 
@@ -265,6 +287,7 @@ def _method(name: str, listed: str) -> Any:
         given, options = bare(list(args)), {k: bare(v) for k, v in kwargs.items()}
         with np.errstate(all="ignore"):
             found = getattr(self._host, name)(*given, **options)
+        note(name, found, self._host)
         return boxed(found, self)
 
     return method
@@ -279,6 +302,7 @@ def _operator(name: str) -> Any:
                 return NotImplemented
         with np.errstate(all="ignore"):
             found = getattr(self._host, name)(*[bare(v) for v in others])
+        launches[name.strip("_")] += 1
         if name.startswith("__i") and name != "__invert__":
             return self
         return found if found is NotImplemented else boxed(found)

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 
 import tinygrad_course as tc
-from tests.benchmarks.models import lenet
+from tests.benchmarks.models import adam, lenet, mlp, sgd, vgg
 from tinygrad_course import nn
 
 from . import standin
 from .models import small_alexnet
-
-pytestmark = pytest.mark.usefixtures("fake")
 
 
 def trained(make, choose, device, steps=3):
@@ -40,6 +38,7 @@ MODELS = {
 }
 
 
+@pytest.mark.usefixtures("fake")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_stays_on_the_device(name):
     here, there = (trained(*MODELS[name], device) for device in ("cpu", "cuda"))
@@ -51,6 +50,7 @@ def test_a_step_stays_on_the_device(name):
         assert there[2]["to device"] == 0
 
 
+@pytest.mark.usefixtures("fake")
 def test_dropout_and_attention():
     layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True).to("cuda")
     x = tc.rand(2, 5, 8, device="cuda")
@@ -59,3 +59,30 @@ def test_dropout_and_attention():
         out.sum().backward()
     assert out.device == "cuda:0"
     assert copies["to host"] == 0
+
+
+# what a step launches at most: of CuPy's, of ours
+LAUNCHES = {
+    "MLP": (mlp, (784,), adam, 16, 9),
+    "LeNet": (lenet, (1, 28, 28), adam, 24, 18),
+    "VGG": (vgg, (3, 32, 32), sgd, 27, 68),
+}
+
+
+@pytest.mark.parametrize("name", LAUNCHES)
+def test_launches_of_a_step(unstarted, name):
+    """The second step: the first makes the optimiser's memory. Nothing is copied either way."""
+    make, shape, choose, theirs, ours = LAUNCHES[name]
+    model = make(nn).to("cuda")
+    optimizer = choose(tc, model.parameters())
+    x, y = tc.zeros(4, *shape, device="cuda"), tc.tensor([0, 1, 2, 3]).to("cuda")
+    for _ in range(2):
+        unstarted.clear()
+        with standin.counted() as copies, standin.launched() as launches:
+            loss = nn.functional.cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    assert copies == {"to host": 0, "to device": 0}
+    assert launches.total() <= theirs, launches
+    assert unstarted.total() <= ours, unstarted

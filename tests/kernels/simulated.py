@@ -149,6 +149,17 @@ def test_steps(name, every):
             assert_close(a, b)
 
 
+@pytest.mark.parametrize("sizes", [[3], [1, 400, 7], [2] * 19])
+def test_gradients_are_gathered(sizes):
+    """cuda_step.gather: more arrays than a launch takes, in any layout, each to its place."""
+    parts = [array(n, 2).T for n in sizes]
+    starts = [1 + 2 * n for n in np.cumsum([0, *sizes[:-1]])]
+    flat = np.zeros(2 * sum(sizes) + 2, np.float32)
+    cuda_step.gather(flat, starts, parts)
+    np.testing.assert_array_equal(flat[1:-1], np.concatenate([p.ravel() for p in parts]))
+    assert flat[0] == flat[-1] == 0
+
+
 @pytest.mark.parametrize("count", [1, 7, 1100])
 def test_random_bits(count):
     got, want = np.zeros(count, np.uint32), np.zeros(count, np.uint32)

@@ -120,16 +120,18 @@ def test_what_does_not_fit_is_left_to_the_array_module() -> None:
 # --- rows -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+BACK_OF = {"softmax": "softmax_back", "log_softmax": "log_softmax_back"}
+
+
+@pytest.mark.parametrize("name", BACK_OF)
 @some
 @given(pair=pairs(), grid=grids)
 def test_softmax(name: str, pair: tuple[Array, Array], grid: Any) -> None:
-    """Forward and back: softmax_back and log_softmax_back."""
     (g, x), row = pair, getattr(reduce, f"{name}_at")
     with np.errstate(all="ignore"), blocks_of(grid):
         out = row.forward(x, dim=1)
         close(getattr(cuda_softmax, name)(x, dim=1), out)
-        got = getattr(cuda_softmax, f"{name}_back")(g, out, x, dim=1)
+        got = getattr(cuda_softmax, BACK_OF[name])(g, out, x, dim=1)
         close(got, row.rules[0](g, out, x, dim=1))
 
 
@@ -200,6 +202,13 @@ def test_what_is_not_finite_stays_where_it_belongs(kind: str, odd: float) -> Non
             array.flat[3], kept = odd, array.flat[3]
             normalised((np.asfortranarray(x), w, b, g), {"dims": dims, "eps": 1e-5}, form)
             array.flat[3] = kept
+
+
+@some
+@given(pair=pairs(), momentum=st.floats(0, 1), scale=st.sampled_from([1.0, 1.5]))
+def test_running_averages_follow(pair: tuple[Array, Array], momentum: float, scale: float) -> None:
+    want = moments.follow(*pair, momentum=momentum, scale=scale)
+    close(cuda_norm.follow(*pair, momentum=momentum, scale=scale), want)
 
 
 def test_a_norm_over_scattered_values_is_left_to_the_array_module() -> None:

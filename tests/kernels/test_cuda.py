@@ -54,6 +54,7 @@ def kernels():
             made[f"largest {places} {dtype}"] = cuda_pool.largest(dtype, places)
         for name in ("take", "put", "average", "spread"):
             made[f"{name} {dtype}"] = getattr(cuda_pool, name)(dtype)
+        made[f"gather {dtype}"] = cuda_step._gather(dtype)
         made[f"adadelta {dtype}"] = cuda_step._adadelta(dtype)
         for more in (True, False):
             made[f"adam {more} {dtype}"] = cuda_step._adam(dtype, more)
@@ -71,6 +72,7 @@ def rows(lanes, per_block, dtype):
     from tinygrad_course.kernels import cuda_norm, cuda_softmax
 
     made = {"mean loss": cuda_softmax.mean_loss(256, dtype)}
+    made["following"] = cuda_norm.following(dtype)
     for name in ("loss_rows", "loss_slope_rows"):
         made[name] = getattr(cuda_softmax, name)(lanes, per_block, dtype)
     for log in (False, True):  # or given, or across
@@ -119,8 +121,14 @@ def test_arguments_are_handed_over_as_numba_lays_them_out():
     """An array is seven numbers of eight bytes; `_by_cupy` writes them itself."""
     if why_not():
         pytest.skip(why_not())
+    from tinygrad_course.kernels.cuda_jit import SLOTS
+
     made = kernels()
-    for name, arrays, numbers in (("take float32", 3, 3), ("few 8 float32", 5, 0)):
+    for name, arrays, numbers in (
+        ("take float32", 3, 3),
+        ("few 8 float32", 5, 0),
+        ("gather float32", 2 + SLOTS, 0),
+    ):
         entry = re.search(r"\.entry[^(]*\(([^)]*)\)", made[name].ptx((8, 0)))
         sizes = re.findall(r"\.param \.(\w+)", entry.group(1))
         assert len(sizes) == 7 * arrays + numbers

@@ -231,7 +231,8 @@ def same_shape(name: str, input: Any, target: Any) -> Any:
 def check_labels(name: str, labels: Any, classes: int, ignore: int | None = None) -> None:
     """Raise, naming the first label outside 0 to classes − 1 that is not the ignored one.
 
-    Labels on a GPU are not looked at: the CPU would have to wait for it at every step.
+    Labels on a GPU are not looked at: the CPU would have to wait for it at every step. There the
+    mean cross-entropy of such labels is NaN.
     """
     if devices.is_cuda(labels) or _inside(labels, classes):
         return
@@ -350,7 +351,8 @@ def cross_entropy(
         label_smoothing: this share of every target is spread evenly over the classes.
 
     Raises:
-        OptionError: a label outside the classes, a label_smoothing outside 0 to 1.
+        OptionError: a label outside the classes (on a GPU the result is NaN: nothing waits for it
+            there), a label_smoothing outside 0 to 1.
         DtypeError: labels that are not integers.
         ShapeError: a target that fits the input in neither form.
 
@@ -365,7 +367,8 @@ def cross_entropy(
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     labels = labels_of("cross_entropy", input, target)
     plain = weight is None and not label_smoothing and reduction == "mean" and input.ndim == 2
-    plain = plain and not devices.is_cuda(labels)  # whether some are ignored is not looked at there
+    if plain and devices.is_cuda(labels):  # whether some are ignored is seen there
+        return rows.cross_entropy(input, target, ignore=ignore_index)
     plain = plain and labels.size and (ignore_index < 0 or ignore_index not in labels)
     if plain and _inside(labels, input.shape[1]):
         return rows.cross_entropy(input, target)

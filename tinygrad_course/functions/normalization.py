@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_course.devices import faster
 from tinygrad_course.errors import DtypeError, OptionError, ShapeError
+from tinygrad_course.kernels import moments
 from tinygrad_course.kernels.moments import Moments
 from tinygrad_course.ops import elementwise as ops
 from tinygrad_course.ops import shape
@@ -59,14 +61,16 @@ def _channels(name: str, input: Any, least: int, **arrays: Any) -> tuple[int, ..
     return (1, channels, *(1,) * (input.ndim - 2))
 
 
-def _follow(running: Any, value: Any, momentum: float) -> None:
-    """running ← (1 − momentum) running + momentum · value, as a new array.
+def _follow(running: Any, value: Any, momentum: float, scale: float = 1.0) -> None:
+    """running ← (1 − momentum) running + momentum · scale · value, as a new array.
 
     An older graph in evaluation mode may still need the old one.
     """
     if running is not None:
-        new = (1 - momentum) * running._data + momentum * value
-        running.data = new.astype(running.dtype)
+        running.data = _followed(running._data, value, momentum=momentum, scale=scale)
+
+
+_followed = faster("follow", moments.follow)
 
 
 def batch_norm(
@@ -98,7 +102,7 @@ def batch_norm(
     by = Moments(dims, eps)
     out = _normalised("batch_norm", input, by, weight, bias, form)
     _follow(running_mean, by.mean.reshape(-1), momentum)
-    _follow(running_var, by.var.reshape(-1) * (n / (n - 1)), momentum)
+    _follow(running_var, by.var.reshape(-1), momentum, n / (n - 1))
     return out
 
 
@@ -126,7 +130,7 @@ def instance_norm(
     by = Moments(tuple(range(2, input.ndim)), eps)
     out = _normalised("instance_norm", input, by, weight, bias, form)
     _follow(running_mean, by.mean.reshape(each).mean(0), momentum)
-    _follow(running_var, by.var.reshape(each).mean(0) * (n / (n - 1)), momentum)
+    _follow(running_var, by.var.reshape(each).mean(0), momentum, n / (n - 1))
     return out
 
 

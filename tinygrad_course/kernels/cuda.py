@@ -82,9 +82,9 @@ def conv2d_weight(
     if not _suits(x, g):
         return plain.conv2d_weight(x, g, size=size, **options)
     shape, parts, job = _weights(x.shape, g.shape, size, *options.values(), x.dtype, gpu_of(x))
-    sums = empty((parts, *shape), x.dtype, x)
+    sums = empty(shape if parts == 1 else (parts, *shape), x.dtype, x)
     job.kernel(job.grid, THREADS, ready(x), ready(g), sums, job.plan)
-    return sums[0] if parts == 1 else sums.sum(axis=0)
+    return sums if parts == 1 else sums.sum(axis=0)
 
 
 @lru_cache(maxsize=256)

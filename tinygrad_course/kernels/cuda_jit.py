@@ -29,6 +29,7 @@ import numpy as np
 Array = Any
 THREADS = 256  # in a block of the matrix kernels
 LINEAR = 256  # in a block of the kernels with a thread for each number
+SLOTS = 16  # arrays in a tuple: 7 numbers of 8 bytes each, of the 4,096 bytes that a launch takes
 
 CODES = {"i": np.dtype(np.int32), "l": np.dtype(np.int64), "u": np.dtype(np.uint32)}
 
@@ -39,7 +40,8 @@ class Kernel:
     Args:
         function: the Python function, made for the dtype.
         kinds: a letter for each argument: "x" an array of the dtype, "i", "l" and "u" arrays of
-            int32, int64 and uint32, "n" a whole number, "r" a number of the dtype.
+            int32, int64 and uint32, "n" a whole number, "r" a number of the dtype, "t" a tuple of
+            `SLOTS` arrays "x".
         dtype: of the arrays "x" and the numbers "r".
     """
 
@@ -76,7 +78,8 @@ class Kernel:
         def typed(kind: str) -> Any:
             if kind in "nr":
                 return nb.int64 if kind == "n" else nb.from_dtype(self.dtype)
-            return nb.types.Array(nb.from_dtype(CODES.get(kind, self.dtype)), 1, "C")
+            array = nb.types.Array(nb.from_dtype(CODES.get(kind, self.dtype)), 1, "C")
+            return nb.types.UniTuple(array, SLOTS) if kind == "t" else array
 
         return nb.void(*map(typed, self.kinds))
 
@@ -141,8 +144,10 @@ class Kernel:
             for kind, a in zip(kinds, args, strict=True):
                 if kind in "nr":
                     given.append(a)
-                else:  # as Numba hands an array over: owner, parent, count, item size, address, ...
-                    given += (0, 0, a.size, a.itemsize, a, a.size, a.itemsize)
+                    continue
+                for x in a if kind == "t" else (a,):
+                    # as Numba hands it over: owner, parent, count, item size, address, shape, step
+                    given += (0, 0, x.size, x.itemsize, x, x.size, x.itemsize)
             function(grid, (threads,), given)
 
         return launch
@@ -191,6 +196,8 @@ def number_type(dtype: Any) -> Any:
 
 
 def _flat(a: Any) -> Any:
+    if isinstance(a, tuple):
+        return tuple(map(_flat, a))
     return a.reshape(-1) if hasattr(a, "shape") and a.shape else a
 
 

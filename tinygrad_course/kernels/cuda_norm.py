@@ -19,7 +19,7 @@ from typing import Any
 
 from . import cuda_jit
 from .cuda_arrays import alike, empty, ready
-from .cuda_jit import Kernel, blocks, numba_cuda, number_type
+from .cuda_jit import LINEAR, Kernel, blocks, numba_cuda, number_type
 from .geometry import Shape
 from .moments import Moments, layout
 
@@ -200,6 +200,18 @@ def weights(lanes: int, rows: int, across: bool, dtype: Any) -> Kernel:
     return Kernel(kernel, "x x x x x x n n n n n", dtype)
 
 
+@cache
+def following(dtype: Any) -> Kernel:
+    """out = keep · running + take · value: a thread for each number."""
+
+    def kernel(running, value, out, keep, take):
+        i = cuda.blockIdx.x * LINEAR + cuda.threadIdx.x
+        if i < out.shape[0]:
+            out[i] = keep * running[i] + take * value[i]
+
+    return Kernel(kernel, "x x x r r", dtype)
+
+
 # --- the functions of the device ------------------------------------------------------------------
 
 
@@ -235,7 +247,7 @@ def normalise_back(
     (runs, count, size), (tall, wide) = found
     g, x, dx = ready(g), ready(x), empty(x.shape, x.dtype, x)
     mean, rstd = by.mean.reshape(-1), by.rstd.reshape(-1)
-    dw, db = (empty((tall * wide,), x.dtype, x) for _ in "wb")
+    dw, db = (empty((tall * wide,) if p is None else p.shape, x.dtype, x) for p in (w, b))
     needed, own = w is not None or b is not None, tall == count and wide == 1
     lanes, rows = cuda_jit.layout(runs * size)
     backward(lanes, rows, by.given, by.centred, x.dtype)(
@@ -248,4 +260,14 @@ def normalise_back(
         grid = (blocks(tall * wide, rows),)
         args = (g, x, mean, rstd, dw, db, runs, count, size, tall, wide)
         weights(lanes, rows, across, x.dtype)(grid, lanes * rows, *args)
-    return dx, *(None if p is None else s.reshape(p.shape) for p, s in ((w, dw), (b, db)))
+    return dx, None if w is None else dw, None if b is None else db
+
+
+def follow(running: Array, value: Array, *, momentum: float, scale: float = 1.0) -> Array:
+    """(1 − momentum) running + momentum · scale · value: `moments.follow`."""
+    if not alike(running, value):
+        return NotImplemented
+    out, number = empty(running.shape, running.dtype, running), running.dtype.type
+    sizes = number(1 - momentum), number(momentum * scale)
+    following(running.dtype).each(out.size, ready(running), ready(value), out, *sizes)
+    return out

@@ -7,12 +7,14 @@ one launch that reads and writes every number once.
 from __future__ import annotations
 
 import math
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
-from .cuda_jit import LINEAR, Kernel, blocks, numba_cuda
+from .cuda_arrays import gpu_of, put_beside, ready
+from .cuda_jit import LINEAR, SLOTS, Kernel, blocks, numba_cuda
 from .philox import MULTIPLIERS, ROUNDS, STEPS
 
 # mypy: disable-error-code="no-untyped-def"
@@ -100,6 +102,42 @@ def _adadelta(dtype: Any) -> Kernel:
             p[i] -= size * d
 
     return Kernel(kernel, "x x x x" + " r" * 6, dtype)
+
+
+@cache
+def _gather(dtype: Any) -> Kernel:
+    """Up to 16 arrays, each to its place in a flat one: a thread for each number.
+
+    `plan` holds how many numbers there are up to the end of each array, from 0 on, and then where
+    in `flat` each begins. Neighbours are almost always of one array, so that they seldom part.
+    """
+
+    def kernel(flat, plan, parts):
+        i = cuda.blockIdx.x * LINEAR + cuda.threadIdx.x
+        if i < plan[SLOTS]:
+            k = 0
+            while i >= plan[k + 1]:
+                k += 1
+            j = i - plan[k]
+            flat[plan[SLOTS + 1 + k] + j] = parts[k][j]
+
+    return Kernel(kernel, "x l t", dtype)
+
+
+def gather(flat: Any, starts: Sequence[int], parts: Sequence[Any]) -> None:
+    """Write each of the arrays into the flat one, from its start on: a launch for each 16."""
+    for at in range(0, len(parts), SLOTS):
+        some = [ready(a.astype(flat.dtype, copy=False)) for a in parts[at : at + SLOTS]]
+        sizes = tuple([a.size for a in some])
+        plan = _places(tuple(starts[at : at + SLOTS]), sizes, gpu_of(flat))
+        some += some[:1] * (SLOTS - len(some))
+        _gather(flat.dtype).each(sum(sizes), flat, plan, tuple(some))
+
+
+@lru_cache(maxsize=256)
+def _places(starts: tuple[int, ...], sizes: tuple[int, ...], gpu: int) -> Any:
+    spare = (0,) * (SLOTS - len(sizes))
+    return put_beside(np.array([0, *np.cumsum(sizes + spare), *starts, *spare], np.int64), gpu)
 
 
 def adam(p: Any, g: Any, m: Any, v: Any, top: Any, coefficients: tuple[float, ...]) -> None:

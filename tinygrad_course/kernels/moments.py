@@ -97,6 +97,12 @@ def normalise_back(
     return np.multiply(hat, size, out=hat), dw, db
 
 
+def follow(running: Array, value: Array, *, momentum: float, scale: float = 1.0) -> Array:
+    """(1 − momentum) running + momentum · scale · value, as a new array."""
+    new = (1 - momentum) * running + momentum * (value * scale)
+    return new.astype(running.dtype, copy=False)
+
+
 def _smaller(w: Array, rstd: Array, x: Array) -> bool:
     """Whether w is the same all along the dimensions over which means are taken."""
     return all(a == 1 or b == n for a, b, n in zip(w.shape, rstd.shape, x.shape, strict=True))

@@ -14,9 +14,10 @@ from .elementwise import binary, clamp, log, maximum
 from .reduce import softmax_at
 
 cross_entropy = Primitive(
-    "cross_entropy", "−Σ ln softmax(x)[n, label[n]] / m, the mean over the m rows of x",
+    "cross_entropy", "−Σ ln softmax(x)[n, label[n]] / m over the m rows of x that count",
     faster("cross_entropy", cost.cross_entropy),
-    faster("cross_entropy_back", cost.cross_entropy_back, lambda *args: _recorded(*args), by=2),
+    faster("cross_entropy_back", cost.cross_entropy_back,
+           lambda *args, **how: _recorded(*args, **how), by=2),
 )
 # the logarithms stop at −100 and the slope at 1e12: a prediction that is sure and wrong costs
 # something finite
@@ -29,11 +30,10 @@ binary_cross_entropy = binary(
 )
 
 
-def _recorded(g: Any, out: Any, x: Any, labels: Any) -> Any:
+def _recorded(g: Any, out: Any, x: Any, labels: Any, *, ignore: int | None = None) -> Any:
     """The slope of the cross-entropy, to be differentiated again."""
-    ones = np.zeros_like(x._data)
-    ones[np.arange(len(ones), like=ones), labels._data] = 1
-    return (softmax_at(x, dim=1) - ones) * (g / len(x))
+    ones, share = cost.one_hot(x._data, labels._data, ignore)
+    return (softmax_at(x, dim=1) - ones) * (g * share)
 
 
 def _log(x: Any) -> Any:

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_course import devices
+from tinygrad_course import devices, kernels
 from tinygrad_course.errors import ShapeError
 from tinygrad_course.tensor import Tensor
 
 BLOCK = 16384  # elements worked on at a time, so that a block stays in the processor's cache
+LAUNCH = 1 << 20  # elements that a GPU copies in the time of a launch
 
 
 class Flat:
@@ -72,6 +73,8 @@ class Flat:
         self._adopt()
         found: list[tuple[int, int, int, bool]] = []
         apart: dict[int, Any] = {}
+        small: dict[int, Any] = {}
+        most = LAUNCH if devices.is_cuda(self.grad) else BLOCK
         for i, p in enumerate(self.params):
             node = p._node
             grad = getattr(node, "grad", None)
@@ -79,19 +82,29 @@ class Flat:
                 continue
             self.steps[i] += count
             (start, end), step = self.spans[i], self.steps[i]
-            large = end - start > BLOCK and grad._data.flags.c_contiguous
+            large = end - start > most and grad._data.flags.c_contiguous
             if large:
                 apart[start] = grad._data.reshape(-1)
             else:
-                self._grads[i][...] = grad._data
+                small[i] = grad._data
             if not large and found and found[-1][1:] == (start, step, False):
                 start = found.pop()[0]
             found.append((start, end, step, large))
             node.touch()
+        self._gather(small)
         return [
             (start, end, step, apart[start] if large else self.grad[start:end])
             for start, end, step, large in found
         ]
+
+    def _gather(self, grads: dict[int, Any]) -> None:
+        """Copy these parameters' gradients to their places."""
+        kernel = kernels.lookup("cuda", "gather") if devices.is_cuda(self.grad) else None
+        if kernel is not None:
+            kernel(self.grad, [self.spans[i][0] for i in grads], list(grads.values()))
+            return
+        for i, grad in grads.items():
+            self._grads[i][...] = grad
 
     def memory(self, name: str) -> Any:
         """The flat array of this name, of zeros when first asked for."""
