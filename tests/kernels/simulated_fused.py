@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ pytest.importorskip("numba").config.reload_config()
 if not __import__("numba").config.ENABLE_CUDASIM:
     pytest.skip("needs NUMBA_ENABLE_CUDASIM=1", allow_module_level=True)
 
+from tests.kernels import blocks  # noqa: E402
 from tests.kernels.test_cpu_norm import KINDS, problems  # noqa: E402
 from tests.kernels.test_cpu_norm import close as alike  # noqa: E402
 from tinygrad_course.kernels import (  # noqa: E402
@@ -35,7 +35,7 @@ from tinygrad_course.testing import strategies as ts  # noqa: E402
 Array = Any
 RTOL = {4: 2e-5, 8: 1e-12}
 
-some = ts.profile(8)
+some = ts.profile(5)
 dtypes = st.sampled_from(["float32", "float32", "float64"])
 sizes = st.integers(1, 6)
 grids = st.sampled_from([(2, 1), (2, 4), (4, 2), (8, 1)])  # lanes along a row, rows in a block
@@ -62,9 +62,9 @@ def close(got: Array, want: Array) -> None:
     np.testing.assert_allclose(got, want, rtol=rtol, atol=8 * rtol)
 
 
-def blocks_of(grid: tuple[int, int]) -> Any:
-    """Blocks of so many threads along a row, and so many rows."""
-    return mock.patch.object(cuda_jit, "layout", return_value=grid)
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks.linear(monkeypatch, 32)
 
 
 # --- elementwise ----------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ BACK_OF = {"softmax": "softmax_back", "log_softmax": "log_softmax_back"}
 @given(pair=pairs(), grid=grids)
 def test_softmax(name: str, pair: tuple[Array, Array], grid: Any) -> None:
     (g, x), row = pair, getattr(reduce, f"{name}_at")
-    with np.errstate(all="ignore"), blocks_of(grid):
+    with np.errstate(all="ignore"), blocks.rows(*grid):
         out = row.forward(x, dim=1)
         close(getattr(cuda_softmax, name)(x, dim=1), out)
         got = getattr(cuda_softmax, BACK_OF[name])(g, out, x, dim=1)
@@ -143,7 +143,7 @@ def test_cross_entropy(pair: tuple[Array, Array], grid: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels, counts = rng.integers(0, x.shape[1], len(x)), rng.integers(0, 3, len(x)) > 0
     some, g = np.where(counts, labels, -100), np.full((), 2, x.dtype)
-    with np.errstate(all="ignore"), blocks_of(grid):
+    with np.errstate(all="ignore"), blocks.rows(*grid):
         for chosen, used, how in ((labels, slice(None), {}), (some, counts, {"ignore": -100})):
             kept = x[used], labels[used]
             want = cost.cross_entropy(*kept) if len(kept[0]) else np.full((), math.nan, x.dtype)
@@ -158,7 +158,7 @@ def test_cross_entropy(pair: tuple[Array, Array], grid: Any, seed: int) -> None:
 def test_a_label_that_is_no_class_shows(bad: int) -> None:
     """The loss is NaN, and the gradient of that row; the other rows have theirs."""
     x, labels = np.zeros((3, 3), np.float32), np.array([0, bad, 2])
-    with blocks_of((2, 2)):
+    with blocks.rows(2, 2):
         assert np.isnan(cuda_softmax.cross_entropy(x, labels))
         dx = cuda_softmax.cross_entropy_back(np.ones((), np.float32), None, x, labels)
     assert np.isnan(dx).all(1).tolist() == [False, True, False]
@@ -187,7 +187,7 @@ def normalised(arrays: Any, by: dict[str, Any], form: Any) -> None:
 @some
 @given(problem=problems("float32") | problems("float64"), grid=grids)
 def test_normalisation(problem: Any, grid: Any) -> None:
-    with blocks_of(grid):
+    with blocks.rows(*grid):
         normalised(*problem)
 
 
@@ -197,7 +197,7 @@ def test_what_is_not_finite_stays_where_it_belongs(kind: str, odd: float) -> Non
     shape, dims, form = KINDS[kind](2, 3, 2, 2, 2)
     rng = np.random.default_rng(0)
     x, w, b, g = (rng.standard_normal(s).astype("f4") for s in (shape, form, form, shape))
-    with np.errstate(invalid="ignore"), blocks_of((4, 2)):
+    with np.errstate(invalid="ignore"), blocks.rows(4, 2):
         for array in (x, g):
             array.flat[3], kept = odd, array.flat[3]
             normalised((np.asfortranarray(x), w, b, g), {"dims": dims, "eps": 1e-5}, form)

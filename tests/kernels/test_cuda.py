@@ -61,7 +61,8 @@ def kernels():
             made[f"sgd {more} {dtype}"] = cuda_step._sgd(dtype, more)
             made[f"scaled {more} {dtype}"] = cuda_step._scaled(dtype, more, more)
         for kind in range(7):
-            made[f"formula {kind} {dtype}"] = cuda_elementwise.formula(kind, dtype)
+            also = "" if kind == cuda_elementwise.GELU_BACK else "also "
+            made[f"formula {kind} {also}{dtype}"] = cuda_elementwise.formula(kind, dtype)
         made |= rows(32, 8, dtype)
     made["philox"] = cuda_step._philox()
     return made
@@ -75,12 +76,12 @@ def rows(lanes, per_block, dtype):
     made["following"] = cuda_norm.following(dtype)
     for name in ("loss_rows", "loss_slope_rows"):
         made[name] = getattr(cuda_softmax, name)(lanes, per_block, dtype)
-    for log in (False, True):  # or given, or across
+    for log, also in ((False, ""), (True, " also")):  # or given, or across
         for name in ("softmax_rows", "slope_rows"):
-            made[f"{name} {log}"] = getattr(cuda_softmax, name)(log, lanes, per_block, dtype)
+            made[name + also] = getattr(cuda_softmax, name)(log, lanes, per_block, dtype)
         for name in ("forward", "backward"):
-            made[f"{name} {log}"] = getattr(cuda_norm, name)(lanes, per_block, log, True, dtype)
-        made[f"weights {log}"] = cuda_norm.weights(lanes, per_block, log, dtype)
+            made[name + also] = getattr(cuda_norm, name)(lanes, per_block, log, True, dtype)
+        made[f"weights{also}"] = cuda_norm.weights(lanes, per_block, log, dtype)
     return {f"{name} {dtype}": kernel for name, kernel in made.items()}
 
 
@@ -96,12 +97,12 @@ def why_not() -> str:
     return ""
 
 
-# double precision is the same source: once is enough
+# double precision is the same source, and so are variants of a row's kernel: once is enough
 CASES = [
     (name, capability)
     for capability in CAPABILITIES
     for name in kernels()
-    if "float64" not in name or capability == (8, 0)
+    if ("float64" in name) + ("also" in name) <= (capability == (8, 0))
 ]
 
 
