@@ -17,7 +17,7 @@ from .arrays import aligned
 from .arrays import ready as _ready
 from .cpu_jit import launch
 from .cpu_plan import Cut, forward, turned
-from .geometry import Pair, check_places, check_same, conv_shape, divisors, pool_shape
+from .geometry import Averages, Pair, Shape, check_places, check_same, conv_shape, pool_shape
 from .threads import threads_for
 
 Array = Any
@@ -97,57 +97,32 @@ def pool_put(g: Array, indices: Array, *, size: Pair) -> Array:
     return out
 
 
-def avg_pool2d(
-    x: Array,
-    *,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
-) -> Array:
+def avg_pool2d(x: Array, **how: Any) -> Array:
     """The mean of each window: `plain.avg_pool2d`."""
-    shape = pool_shape(x.shape, kernel_size, stride, padding, (1, 1), ceil_mode)
-    windows = (kernel_size, stride, padding, count_include_pad, divisor_override)
+    by = Averages(**how)
+    shape = by.shape(x.shape)
     if not _suits(x):
-        return plain.avg_pool2d(x, **_averaging(*windows), ceil_mode=ceil_mode)
-    counts = _counts(x.dtype, x.shape[2:], shape[2:], *windows)
-    window = (*kernel_size, *stride, *padding, 1, 1)
+        return plain.avg_pool2d(x, **how)
+    counts = _counts(x.dtype, x.shape[2:], shape[2:], by)
+    window = (*by.kernel_size, *by.stride, *by.padding, 1, 1)
     return _pool(x, np.empty(shape, x.dtype), window, *counts, True)
 
 
-def avg_pool2d_input(
-    g: Array,
-    *,
-    size: Pair,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
-) -> Array:
+def avg_pool2d_input(g: Array, *, size: Pair, **how: Any) -> Array:
     """Each value spread evenly over its window, (N, C, H, W): `plain.avg_pool2d_input`."""
-    shape = (*g.shape[:2], *size)
-    out = pool_shape(shape, kernel_size, stride, padding, (1, 1), ceil_mode)
-    check_same(g.shape, out, "the gradient")
-    windows = (kernel_size, stride, padding, count_include_pad, divisor_override)
+    by = Averages(**how)
+    shape = by.image(g.shape, size)
     if not _suits(g):
-        return plain.avg_pool2d_input(g, size=size, **_averaging(*windows), ceil_mode=ceil_mode)
+        return plain.avg_pool2d_input(g, size=size, **how)
     dx = np.empty(shape, g.dtype)
     threads = threads_for(dx.size, _LEAST_PIXELS)
     launch(
         cpu_pool.back, threads, _planes(_ready(g)), _planes(dx),
-        (*kernel_size, *stride, *padding, 1, 1), *_counts(g.dtype, size, g.shape[2:], *windows),
+        (*by.kernel_size, *by.stride, *by.padding, 1, 1),
+        *_counts(g.dtype, size, g.shape[2:], by),
         _rows(threads, g.shape[3] + size[1], g.dtype),
     )  # fmt: skip
     return dx
-
-
-def _averaging(*windows: Any) -> Any:
-    names = ("kernel_size", "stride", "padding", "count_include_pad", "divisor_override")
-    return dict(zip(names, windows, strict=True))
 
 
 _room = lru_cache(maxsize=512)(cpu_pool.room_for)
@@ -169,8 +144,8 @@ def _rows(threads: int, size: int, dtype: Any) -> Array:
 
 
 @lru_cache(maxsize=512)
-def _counts(dtype: Any, *windows: Any) -> tuple[Array, Array]:
-    rows, columns = (np.array(axis, dtype) for axis in divisors(*windows))
+def _counts(dtype: Any, image: Shape, windows: Shape, by: Averages) -> tuple[Array, Array]:
+    rows, columns = (np.array(axis, dtype) for axis in by.divisors(image, windows))
     return rows, columns
 
 

@@ -20,7 +20,7 @@ from . import cuda_conv as conv
 from . import cuda_pool, plain
 from .cuda_arrays import FLOATS, empty, gpu_of, put_beside, ready
 from .cuda_jit import THREADS, Kernel, blocks
-from .geometry import Pair, check_places, check_same, conv_shape, divisors, pool_shape
+from .geometry import Averages, Pair, Shape, check_places, check_same, conv_shape, pool_shape
 
 Array = Any
 Ints = tuple[int, ...]
@@ -45,46 +45,39 @@ class Job(NamedTuple):
     plan: Array
 
 
-def conv2d(
-    x: Array, w: Array, b: Array | None = None, *, stride: Pair, padding: Pair, dilation: Pair,
-    groups: int,
-) -> Array:  # fmt: skip
+def conv2d(x: Array, w: Array, b: Array | None = None, **how: Any) -> Array:
     """Cross-correlation of x (N, C, H, W) with w (O, C/groups, kh, kw): `plain.conv2d`."""
-    options = (stride, padding, dilation, groups)
     if not _suits(x, w) or (b is not None and b.dtype != x.dtype):
-        how: Any = dict(zip(("stride", "padding", "dilation", "groups"), options, strict=True))
         return plain.conv2d(x, w, b, **how)
-    shape, job = _forward(x.shape, w.shape, *options, x.dtype, gpu_of(x), b is not None)
+    shape, job = _forward(x.shape, w.shape, *_options(**how), x.dtype, gpu_of(x), b is not None)
     out, w = empty(shape, x.dtype, x), ready(w)
     job.kernel(job.grid, THREADS, ready(x), w, w if b is None else ready(b), out, job.plan)
     return out
 
 
-def conv2d_input(
-    g: Array, w: Array, *, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
-) -> Array:
+def conv2d_input(g: Array, w: Array, *, size: Pair, **how: Any) -> Array:
     """The gradient of `conv2d` with respect to its input, (N, C, H, W): `plain.conv2d_input`."""
-    options: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     if not _suits(g, w):
-        return plain.conv2d_input(g, w, size=size, **options)
-    shape, jobs = _backward(g.shape, w.shape, size, *options.values(), g.dtype, gpu_of(g))
+        return plain.conv2d_input(g, w, size=size, **how)
+    shape, jobs = _backward(g.shape, w.shape, size, *_options(**how), g.dtype, gpu_of(g))
     dx, g, w = empty(shape, g.dtype, g), ready(g), ready(w)
     for job in jobs:
         job.kernel(job.grid, THREADS, g, w, w, dx, job.plan)
     return dx
 
 
-def conv2d_weight(
-    x: Array, g: Array, *, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
-) -> Array:
+def conv2d_weight(x: Array, g: Array, *, size: Pair, **how: Any) -> Array:
     """The gradient of `conv2d` with respect to its weight: `plain.conv2d_weight`."""
-    options: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     if not _suits(x, g):
-        return plain.conv2d_weight(x, g, size=size, **options)
-    shape, parts, job = _weights(x.shape, g.shape, size, *options.values(), x.dtype, gpu_of(x))
+        return plain.conv2d_weight(x, g, size=size, **how)
+    shape, parts, job = _weights(x.shape, g.shape, size, *_options(**how), x.dtype, gpu_of(x))
     sums = empty(shape if parts == 1 else (parts, *shape), x.dtype, x)
     job.kernel(job.grid, THREADS, ready(x), ready(g), sums, job.plan)
     return sums if parts == 1 else sums.sum(axis=0)
+
+
+def _options(*, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
+    return stride, padding, dilation, groups
 
 
 @lru_cache(maxsize=256)
@@ -245,60 +238,34 @@ def pool_put(g: Array, indices: Array, *, size: Pair) -> Array:
     return out
 
 
-def avg_pool2d(
-    x: Array,
-    *,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
-) -> Array:
+def avg_pool2d(x: Array, **how: Any) -> Array:
     """The mean of each window: `plain.avg_pool2d`."""
-    counting = (kernel_size, stride, padding, count_include_pad, divisor_override)
     if not _suits(x):
-        return plain.avg_pool2d(x, ceil_mode=ceil_mode, **_named(counting))
-    shape = pool_shape(x.shape, kernel_size, stride, padding, (1, 1), ceil_mode)
-    out = empty(shape, x.dtype, x)
-    _average(cuda_pool.average(x.dtype), ready(x), out, (x.shape[2:], shape[2:]), counting)
+        return plain.avg_pool2d(x, **how)
+    by = Averages(**how)
+    out = empty(by.shape(x.shape), x.dtype, x)
+    _average(cuda_pool.average(x.dtype), ready(x), out, x.shape[2:], out.shape[2:], by)
     return out
 
 
-def avg_pool2d_input(
-    g: Array,
-    *,
-    size: Pair,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
-) -> Array:
+def avg_pool2d_input(g: Array, *, size: Pair, **how: Any) -> Array:
     """Each value spread evenly over its window, (N, C, H, W): `plain.avg_pool2d_input`."""
-    counting = (kernel_size, stride, padding, count_include_pad, divisor_override)
     if not _suits(g):
-        return plain.avg_pool2d_input(g, size=size, ceil_mode=ceil_mode, **_named(counting))
-    shape = (*g.shape[:2], *size)
-    windows = pool_shape(shape, kernel_size, stride, padding, (1, 1), ceil_mode)
-    check_same(g.shape, windows, "the gradient")
-    dx = empty(shape, g.dtype, g)
-    _average(cuda_pool.spread(g.dtype), ready(g), dx, (tuple(size), windows[2:]), counting)
+        return plain.avg_pool2d_input(g, size=size, **how)
+    by = Averages(**how)
+    dx = empty(by.image(g.shape, size), g.dtype, g)
+    _average(cuda_pool.spread(g.dtype), ready(g), dx, dx.shape[2:], g.shape[2:], by)
     return dx
 
 
-def _named(counting: Any) -> Any:
-    names = ("kernel_size", "stride", "padding", "count_include_pad", "divisor_override")
-    return dict(zip(names, counting, strict=True))
-
-
-def _average(kernel: Kernel, src: Array, out: Array, sizes: Any, counting: Any) -> None:
-    tall, wide = _counts(out.dtype, gpu_of(out), *sizes, *counting)
-    numbers = [n for pair in (*sizes, *counting[:3]) for n in pair]
+def _average(
+    kernel: Kernel, src: Array, out: Array, image: Shape, windows: Shape, by: Averages
+) -> None:
+    tall, wide = _counts(out.dtype, gpu_of(out), image, windows, by)
+    numbers = [n for pair in (image, windows, *by[:3]) for n in pair]
     kernel.each(out.size, src, tall, wide, out, out.size, *numbers)
 
 
 @lru_cache(maxsize=256)
-def _counts(dtype: Any, place: int, *windows: Any) -> list[Array]:
-    return [put_beside(np.array(axis, dtype), place) for axis in divisors(*windows)]
+def _counts(dtype: Any, place: int, image: Shape, windows: Shape, by: Averages) -> list[Array]:
+    return [put_beside(np.array(axis, dtype), place) for axis in by.divisors(image, windows)]

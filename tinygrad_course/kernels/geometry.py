@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -201,6 +201,35 @@ def divisors(
         return ([divisor_override] * out[0], *([1] * n for n in out[1:]))
     axes = zip(size, out, kernel_size, stride, padding, strict=True)
     return tuple(_pixels_in_windows(*axis, count_include_pad) for axis in axes)
+
+
+class Averages(NamedTuple):
+    """The options of an average pool, and what follows from them."""
+
+    kernel_size: Pair
+    stride: Pair
+    padding: Pair
+    ceil_mode: bool
+    count_include_pad: bool
+    divisor_override: int | None
+
+    def shape(self, x: Shape) -> Shape:
+        """The shape of the pooled image: `pool_shape`."""
+        return pool_shape(x, *self[:3], (1, 1), self.ceil_mode)
+
+    def image(self, g: Shape, size: Shape) -> Shape:
+        """The shape of the image that a gradient belongs to.
+
+        Raises:
+            ShapeError: the gradient has not the shape of its pooled image.
+        """
+        shape = (*g[:2], *size)
+        check_same(g, self.shape(shape), "the gradient")
+        return shape
+
+    def divisors(self, size: Shape, out: Shape) -> tuple[list[int], ...]:
+        """What each window's sum is divided by: `divisors`."""
+        return divisors(size, out, *self[:3], self.count_include_pad, self.divisor_override)
 
 
 def _pixels_in_windows(

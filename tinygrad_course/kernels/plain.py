@@ -14,7 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from .geometry import Pair, Shape, check_places, check_same, conv_shape, divisors, pool_shape
+from .geometry import (
+    Averages,
+    Pair,
+    Shape,
+    check_places,
+    check_same,
+    conv_shape,
+    divisors,
+    pool_shape,
+)
 from .philox import philox as philox
 from .taps import bins
 
@@ -223,39 +232,26 @@ def avg_pool2d(
     return (out / _outer(averaged, xs)).astype(x.dtype)
 
 
-def avg_pool2d_input(
-    g: Array,
-    *,
-    size: Pair,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
-) -> Array:
+def avg_pool2d_input(g: Array, *, size: Pair, **how: Any) -> Array:
     """The transpose of `avg_pool2d`: spread each value evenly over its window.
 
     Args:
         g: (N, C, Ho, Wo).
         size: (H, W) of the image.
+        how: as `avg_pool2d`.
 
     Returns:
         (N, C, H, W).
     """
-    shape = (*g.shape[:2], *size)
-    out = pool_shape(shape, kernel_size, stride, padding, (1, 1), ceil_mode)
-    check_same(g.shape, out, "the gradient")
-    averaged = divisors(
-        size, out[2:], kernel_size, stride, padding, count_include_pad, divisor_override
-    )
+    by = Averages(**how)
+    shape, out, kernel_size, stride = by.image(g.shape, size), g.shape, by.kernel_size, by.stride
     share = _wide(g)
-    share = share / _outer(averaged, share)
+    share = share / _outer(by.divisors(size, out[2:]), share)
     reach = _reach(out[2:], kernel_size, stride, (1, 1))
-    dx = np.zeros_like(share, shape=padded_shape(shape, padding, reach))
+    dx = np.zeros_like(share, shape=padded_shape(shape, by.padding, reach))
     for _, _, tap in taps(dx, kernel_size, out[2:], stride, (1, 1)):
         tap += share
-    return crop(dx, padding, size).astype(g.dtype)
+    return crop(dx, by.padding, size).astype(g.dtype)
 
 
 # --- windows, taps and padding --------------------------------------------------------------------
