@@ -18,7 +18,8 @@ import tinygrad_course as tc
 from tests.benchmarks.models import lenet
 from tests.parity.rows import BY_NAME, names
 from tinygrad_course import devices, nn
-from tinygrad_course.kernels import geometry, lookup, plain
+from tinygrad_course.kernels import cost, geometry, lookup, moments, plain
+from tinygrad_course.primitive import TABLE
 from tinygrad_course.testing import strategies as ts
 
 from . import standin
@@ -126,6 +127,50 @@ def test_pooling(window: tuple[int, int, int]) -> None:
     assert_close(lookup("cuda", "avg_pool2d")(on_gpu(x), **mean), plain.avg_pool2d(x, **mean), 9)
     got = lookup("cuda", "avg_pool2d_input")(on_gpu(g), size=(27, 26), **mean)
     assert_close(got, plain.avg_pool2d_input(g, size=(27, 26), **mean), 9)
+
+
+@pytest.mark.parametrize("shape", [(128, 10), (4096, 1000), (64, 50_000)])
+def test_rows(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    x, g = (rng.standard_normal(shape).astype("float32") for _ in "xg")
+    labels, one = rng.integers(0, shape[1], shape[0]), np.ones((), np.float32)
+    for name in ("softmax", "log_softmax"):
+        row = TABLE[name]
+        out = row.forward(x, dim=1)
+        assert_close(lookup("cuda", name)(on_gpu(x), dim=1), out, shape[1])
+        got = lookup("cuda", f"{name}_back")(on_gpu(g), on_gpu(out), on_gpu(x), dim=1)
+        assert_close(got, row.rules[0](g, out, x, dim=1), shape[1])
+    args = on_gpu(x), on_gpu(labels)
+    got = lookup("cuda", "cross_entropy")(*args)
+    assert_close(got, cost.cross_entropy(x, labels), shape[1])
+    got = lookup("cuda", "cross_entropy_back")(on_gpu(one), got, *args)
+    assert_close(got, cost.cross_entropy_back(one, None, x, labels), shape[1])
+
+
+NORMS: dict[str, Any] = {  # shape, dimensions averaged over, the shape of weights
+    "batch": ((64, 96, 28, 28), (0, 2, 3), (1, 96, 1, 1)),
+    "layer": ((2048, 768), (1,), (1, 768)),
+    "group": ((16, 8, 6, 400), (2, 3), (1, 8, 6, 1)),
+    "instance": ((32, 24, 20, 20), (2, 3), (1, 24, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_normalisation(name: str) -> None:
+    shape, dims, form = NORMS[name]
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(s).astype("float32") for s in (shape, form, form, shape)]
+    x, w, b, g = arrays
+    here, there = moments.Moments(dims, 1e-5), moments.Moments(dims, 1e-5)
+    want = moments.normalise(x, w, b, form=form, by=here)
+    moved = [on_gpu(a) for a in arrays]
+    got = lookup("cuda", "normalise")(*moved[:3], form=form, by=there)
+    sums = x.size // here.mean.size
+    assert_close(got, want, sums)
+    backs = moments.normalise_back(g, want, x, w, b, form=form, by=here)
+    gots = lookup("cuda", "normalise_back")(moved[3], got, *moved[:3], form=form, by=there)
+    for ours, theirs in zip(gots, backs, strict=True):
+        assert_close(ours, theirs, max(sums, x.size // w.size))
 
 
 def test_kernels_are_launched_by_cupy() -> None:
