@@ -70,8 +70,10 @@ def launched() -> Iterator[collections.Counter[str]]:
 
 def note(name: str, found: Any, *given: Any) -> None:
     """Count a launch, unless the result is a view of an argument or has no numbers in it."""
-    views = [np.may_share_memory(found, a) for a in given if isinstance(a, np.ndarray)]
-    launches[name] += not ((isinstance(found, np.ndarray) and any(views)) or "empty" in name)
+    shared = isinstance(found, np.ndarray) and any(
+        np.may_share_memory(found, a) for a in given if isinstance(a, np.ndarray)
+    )
+    launches[name] += not shared and "empty" not in name
 
 
 def refused(x: Any) -> TypeError:
