@@ -16,7 +16,8 @@ the last rows and columns of a block stand numbers that nobody reads.
 
 Work is cut into units: some whole images, or some rows of one; and if there are fewer units than
 threads, a share of the output channels. In a unit, a chunk of `CHUNK` rows of w (or g), which stay
-in the first-level cache, is done with for all its pixels (or taps) before the next.
+in the first-level cache, is done with for all its pixels (or taps) before the next. A chunk's
+products are added up by themselves, which keeps long sums exact (`cpu_vector`).
 """
 
 from __future__ import annotations
@@ -25,12 +26,10 @@ from typing import Any
 
 from .cpu_jit import entry, worker
 from .cpu_spread import portion, spread
-from .cpu_vector import BYTES, ROWS, VECTORS, products, turn_square
+from .cpu_vector import BYTES, CHUNK, ROWS, VECTORS, products, turn_square
 
 Array = Any
 Ints = tuple[int, ...]
-
-CHUNK = 256
 
 _block1 = products(ROWS, 1)
 _block2 = products(ROWS, min(2, VECTORS))

@@ -36,6 +36,7 @@ Ints = tuple[int, ...]
 
 TAPS = 5  # taps that the inner loops take in one go
 ROWS = 4  # outputs that they take in one go
+CHUNK = 25 * TAPS  # taps that are added up by themselves
 VECTOR = 16  # numbers that runs are rounded up to: a vector of 64 bytes of float32
 
 
@@ -157,6 +158,12 @@ def _fill(line: Array, length: int, value: Any) -> None:
 
 
 @worker
+def _add(line: Array, more: Array, length: int) -> None:
+    for p in range(length):
+        line[p] += more[p]
+
+
+@worker
 def _copy(line: Array, source: Array, step: int) -> None:
     """line[t] = source[t·step]."""
     if step == 1:
@@ -260,13 +267,14 @@ def _correlate(
     the destination, for its channels o (4 at a time), for taps k (5 at a time), for pixels p:
     sums[o, p] += packed[g, s, o, k] · buffer[offsets[s, k] + p]; store the sums.
 
-    `src` and `dst` are contiguous (N, C, H, W), a thread's room holds four runs of sums and the
+    `src` and `dst` are contiguous (N, C, H, W), a thread's room holds eight runs of sums and the
     buffer.
     """
     scratch, (lo, hi) = rooms[thread], portion(units, thread, rooms.shape[0])
     room, height, pitch, block, rows, columns, run, row, column, ih, iw = plan[:11]
     to, at, oh, ow, shares = plan[11:]
-    sums, buffer = scratch[: 4 * run].reshape(4, run), scratch[4 * run :]
+    sums, few = scratch[: 4 * run].reshape(4, run), scratch[4 * run : 8 * run].reshape(4, run)
+    buffer = scratch[8 * run :]
     groups, phases, fours = packed.shape[0], packed.shape[1], packed.shape[2] // 4
     inputs, outputs = src.shape[1] // groups, dst.shape[1] // groups
     blocks = (rows + block - 1) // block
@@ -282,7 +290,7 @@ def _correlate(
             for four in range(fours * share // shares, fours * (share + 1) // shares):
                 w, channel = packed[g, s, four * 4 : four * 4 + 4], g * outputs + four * 4
                 several = min(4, outputs - four * 4)
-                _sums(w, several, start[channel:], buffer, taps, sums, length)
+                _sums(w, several, start[channel:], buffer, taps, sums, few, length)
                 for r in range(several):
                     for m in range(n, stop):
                         line, image = sums[r, (m - n) * height * pitch :], dst[m, channel + r]
@@ -292,15 +300,34 @@ def _correlate(
 
 @worker
 def _sums(
-    w: Array, several: int, start: Array, buffer: Array, taps: Array, y: Array, length: int
-) -> None:
-    """y[r, p] = start[r] + Σ_k w[r, k] · buffer[taps[k] + p] for up to four rows r."""
-    for r in range(4 if several > 2 else 2):
+    w: Array, several: int, start: Array, buffer: Array, taps: Array, y: Array, few: Array, length:
+    int,
+) -> None:  # fmt: skip
+    """y[r, p] = start[r] + Σ_k w[r, k] · buffer[taps[k] + p] for up to four rows r.
+
+    Of many taps, each `CHUNK` are added up by themselves (in `few`): where every product is added
+    to one sum, each rounds all that came before.
+    """
+    rows = 4 if several > 2 else 2
+    for r in range(rows):
         _fill(y[r], length, start[r] if r < several else 0)
-    if several > 2:
-        _combine4(y[0], y[1], y[2], y[3], buffer, taps, w[0], w[1], w[2], w[3], length)
+    if taps.size <= CHUNK:
+        _combine(rows, y, buffer, taps, w, length)
+        return
+    for k in range(0, taps.size, CHUNK):
+        for r in range(rows):
+            _fill(few[r], length, 0)
+        _combine(rows, few, buffer, taps[k : k + CHUNK], w[:, k : k + CHUNK], length)
+        for r in range(rows):
+            _add(y[r], few[r], length)
+
+
+@worker
+def _combine(rows: int, y: Array, x: Array, offsets: Array, w: Array, length: int) -> None:
+    if rows == 4:
+        _combine4(y[0], y[1], y[2], y[3], x, offsets, w[0], w[1], w[2], w[3], length)
     else:
-        _combine2(y[0], y[1], buffer, taps, w[0], w[1], length)
+        _combine2(y[0], y[1], x, offsets, w[0], w[1], length)
 
 
 @entry

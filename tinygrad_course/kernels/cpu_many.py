@@ -26,7 +26,7 @@ import numpy as np
 from .arrays import aligned
 from .cpu_jit import entry, launch, worker
 from .cpu_spread import portion, spread
-from .cpu_vector import BYTES, ROWS, VECTORS, dots, lanes, products
+from .cpu_vector import BYTES, CHUNK, ROWS, VECTORS, dots, lanes, products
 from .cpu_vector import turn_square as _turn_square
 from .geometry import Pair, Shape
 
@@ -263,12 +263,14 @@ def _correlate_blocks(
                     into[t] = start[o]
             for q in range(0, right, vectors):
                 seen, c = padded[(r * wide + q) * images :], sums[:, at + q * images :]
-                if narrow:
-                    for m in range(0, start.size, _NARROW[0]):
-                        _narrow(c, m, w, across, along, seen, places, first * taps, stop * taps)
-                else:
-                    for m in range(0, start.size, ROWS):
-                        _block(c, m, w, across, along, seen, places, first * taps, stop * taps)
+                for k in range(first * taps, stop * taps, CHUNK):
+                    hi = min(k + CHUNK, stop * taps)
+                    if narrow:
+                        for m in range(0, start.size, _NARROW[0]):
+                            _narrow(c, m, w, across, along, seen, places, k, hi)
+                    else:
+                        for m in range(0, start.size, ROWS):
+                            _block(c, m, w, across, along, seen, places, k, hi)
         size = down * right
         for o in range(outputs):
             _turn_out(sums[o, : size * images].reshape(size, images), dst, unit * images, o * size)
@@ -302,9 +304,11 @@ def _weigh(
     for unit in range(lo, hi):
         _lay_out(x, unit * images, padded, spare, sizes, kernel, images)
         _turn_in(g, unit * images, spare[: count * images].reshape(count, images))
-        for m in range(0, grads.size, ROWS):
-            for t in range(0, places.size, VECTORS):
-                _dots(sums, m, t, spare, grads, pixels, padded, places, steps, 0, pixels.size)
+        for k in range(0, pixels.size, CHUNK):
+            hi = min(k + CHUNK, pixels.size)
+            for m in range(0, grads.size, ROWS):
+                for t in range(0, places.size, VECTORS):
+                    _dots(sums, m, t, spare, grads, pixels, padded, places, steps, k, hi)
 
 
 @entry

@@ -11,7 +11,8 @@ D/J values that share a weight, and w, b are (P, J): statistic s takes row s mod
     of vectors      (1, C, N)         batch norm of (N, C), transposed
 
 A statistic's values are read from memory once: what they need next finds them in the cache. Sums
-are made in stretches of 4,096 and these added up in double precision.
+are made in stretches, and a weight's gradient for a few statistics at a time; these are added up in
+double precision.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from .threads import threads_for
 Array = Any
 
 _LEAST = 1 << 15  # values that a parallel launch pays for
-_STRETCH = 4096
+_STRETCH = 512  # values whose sum is single precision
+_FEW = 16  # statistics whose sum is single precision
 
 
 # --- sums -----------------------------------------------------------------------------------------
@@ -205,24 +207,37 @@ def _slope_each(g, x, mean, rstd, w, along, level, dx):
 
 
 @worker
-def _back(t, g, x, w, means, rstds, dx, dws, dbs, given, centred):
+def _gather(sums, few):
+    """sums += few, which are then 0."""
+    for i in range(few.size):
+        sums[i] += few[i]
+        few[i] = 0
+
+
+@worker
+def _back(t, g, x, w, means, rstds, dx, every, parts, given, centred):
     """For statistics s: the sums of h = w g and h x̂, and dw, db; for runs: the gradient of x,
     rstd (h − mean h − x̂ · mean(h x̂)).
 
     Neither mean is there if mean and variance were given, nor mean h unless `centred`.
+    `every` has dw and db of each thread, (2, P, J) in double precision; `parts` (2, J) zeros, to
+    make parts of them in.
     """
     real, rows, count = x.dtype.type, w.shape[0], x.shape[0] * x.shape[2]
-    each, dw, db = 1 < w.shape[1] == x.shape[2], dws[t], dbs[t]
-    lo, hi = portion(x.shape[1], t, dws.shape[0])
+    each, sums, few = 1 < w.shape[1] == x.shape[2], every[t], parts[t]
+    lo, hi = portion(x.shape[1], t, every.shape[0])
     for s in range(lo, hi):
         mean, rstd, ws, level, along = means[s], rstds[s], w[s % rows], 0.0, 0.0
         for n in range(x.shape[0] if each else 1):
             if each:
-                a, b = _weighed_each(g[n, s], x[n, s], mean, rstd, ws, dw[s % rows], db[s % rows])
+                a, b = _weighed_each(g[n, s], x[n, s], mean, rstd, ws, few[0], few[1])
             else:
-                a, b = _weighed(g, x, s, mean, rstd, ws, dw[s % rows], db[s % rows])
+                a, b = _weighed(g, x, s, mean, rstd, ws, sums[0, s % rows], sums[1, s % rows])
             level += a
             along += b
+        if each and (rows > 1 or s % _FEW == 0 or s == hi - 1):
+            _gather(sums[0, s % rows], few[0])
+            _gather(sums[1, s % rows], few[1])
         level = 0.0 if given or not centred else level * rstd / count
         along = 0.0 if given else along * rstd * rstd * rstd / count
         for n in range(x.shape[0]):
@@ -233,9 +248,9 @@ def _back(t, g, x, w, means, rstds, dx, dws, dbs, given, centred):
 
 
 @entry
-def back_kernel(pool, g, x, w, means, rstds, dx, dw, db, given, centred):
-    """`_back` with a run of statistics, and sums dw, db of its own, to each thread."""
-    spread(pool, dw.shape[0], _back, (g, x, w, means, rstds, dx, dw, db, given, centred))
+def back_kernel(pool, g, x, w, means, rstds, dx, sums, few, given, centred):
+    """`_back` with a run of statistics, and sums of its own, to each thread."""
+    spread(pool, sums.shape[0], _back, (g, x, w, means, rstds, dx, sums, few, given, centred))
 
 
 # --- the functions of the device ------------------------------------------------------------------
@@ -268,12 +283,12 @@ def normalise_back(g: Any, out: Any, x: Any, w: Any, b: Any, *, form: Shape, by:
         return NotImplemented
     runs, (rows, shared) = found
     threads, dx = threads_for(x.size, _LEAST), np.empty(x.shape, x.dtype)
-    sums = np.zeros((2, threads, rows, shared), x.dtype)
+    sums, few = np.zeros((threads, 2, rows, shared)), np.zeros((threads, 2, shared), x.dtype)
     scale = np.ones((rows, shared), x.dtype) if w is None else ready(w).reshape(rows, shared)
     launch(
         back_kernel, threads, ready(g).reshape(runs), ready(x).reshape(runs), scale,
-        ready(by.mean).reshape(-1), ready(by.rstd).reshape(-1), dx.reshape(runs), sums[0], sums[1],
+        ready(by.mean).reshape(-1), ready(by.rstd).reshape(-1), dx.reshape(runs), sums, few,
         by.given, by.centred,
     )  # fmt: skip
-    dw, db = sums.sum(1) if threads > 1 else sums[:, 0]
+    dw, db = (sums.sum(0) if threads > 1 else sums[0]).astype(x.dtype)
     return dx, *(None if p is None else s.reshape(p.shape) for p, s in ((w, dw), (b, db)))

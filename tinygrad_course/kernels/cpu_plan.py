@@ -127,7 +127,7 @@ def _cut(
         counts=counts,
         plan=(*blocks[:6], run, *blocks[6:], shares),
         units=units * shares,
-        scratch=(ROWS + 1) * run + end,
+        scratch=(2 * ROWS + 1) * run + end,
     )
 
 

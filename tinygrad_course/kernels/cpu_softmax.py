@@ -39,7 +39,8 @@ def _largest(x):
 
 @worker
 def _sum(x):
-    total = x.dtype.type(0)
+    """Σ x, in double precision."""
+    total = 0.0
     for i in range(x.size):
         total += x[i]
     return total
@@ -47,7 +48,8 @@ def _sum(x):
 
 @worker
 def _dot(x, y):
-    total = x.dtype.type(0)
+    """Σ x y, added up in double precision."""
+    total = 0.0
     for i in range(x.size):
         total += x[i] * y[i]
     return total
@@ -81,19 +83,17 @@ def _softmax(t, x, out, rooms, kind, d):
         if kind == LOG_SOFTMAX:
             _exponentials(xs, into, rest, d)
             for r in range(size // d):
-                row, log = (
-                    into[r * d : (r + 1) * d],
-                    real(math.log(_sum(rest[r * d : (r + 1) * d]))),
-                )
+                row, powers = into[r * d : (r + 1) * d], rest[r * d : (r + 1) * d]
+                log = real(math.log(_sum(powers)))
                 for i in range(d):
                     row[i] -= log
         else:
             _exponentials(xs, rest, into, d)
             for r in range(size // d):
                 row = into[r * d : (r + 1) * d]
-                share = real(1 / _sum(row))
+                total = real(_sum(row))
                 for i in range(d):
-                    row[i] *= share
+                    row[i] /= total
 
 
 @entry
@@ -106,14 +106,15 @@ def softmax_kernel(pool, x, out, rooms, kind, d):
 def _back(t, g, out, dx, kind, threads):
     """For a thread's rows: dx = out · (g − Σ g · out), or of the logarithm g − exp(out) · Σ g."""
     lo, hi = portion(g.shape[0], t, threads)
+    real = g.dtype.type
     for r in range(lo, hi):
         gs, outs, into = g[r], out[r], dx[r]
         if kind == LOG_SOFTMAX:
-            level = _sum(gs)
+            level = real(_sum(gs))
             for i in range(gs.size):
                 into[i] = gs[i] - exp(outs[i]) * level
         else:
-            level = _dot(gs, outs)
+            level = real(_dot(gs, outs))
             for i in range(gs.size):
                 into[i] = outs[i] * (gs[i] - level)
 

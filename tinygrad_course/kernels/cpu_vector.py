@@ -50,6 +50,7 @@ def _registers() -> tuple[int, int]:
 
 BYTES, _COUNT = _registers()
 ROWS, VECTORS = (6, 4) if _COUNT == 32 else (4, 2)
+CHUNK = 128  # products of a sum that are well added up in one call of a block
 
 
 def lanes(dtype: Dtype) -> int:
@@ -105,6 +106,9 @@ def products(rows: int, vectors: int) -> Any:
 
         c[m + i, v] += Σ_k a[across[m + i] + along[k]] · b[places[k] + v]
 
+    The products are added up by themselves first: were each added to what c has already, it would
+    round all that came before. Long sums are therefore made in several calls, of `CHUNK` products.
+
     Numbers of a are taken one by one and spread over a vector; those of b are neighbours. `a` and
     `b` are contiguous, taken as flat; the rows of `c` are contiguous; three tables of int64 say
     where the operands stand, so that this is the inner loop of much:
@@ -144,7 +148,8 @@ def _products(
     lines = [builder.add(m, _INT(i)) for i in range(shape[0])]
     lanes = c.vector.count
     into = [[c.at(builder.mul(i, c.row), v * lanes) for v in range(shape[1])] for i in lines]
-    sums = [[cgutils.alloca_once_value(builder, c.load(p)) for p in line] for line in into]
+    zero = ir.Constant(c.vector, None)
+    sums = [[cgutils.alloca_once_value(builder, zero) for _ in line] for line in into]
     starts = [a.at(builder.load(across.at(i))) for i in lines]
     with cgutils.for_range(builder, hi, lo) as loop:
         step, place = (builder.load(table.at(loop.index)) for table in (along, places))
@@ -155,7 +160,7 @@ def _products(
                 _add_product(builder, total, number, vector)
     for line, pointers in zip(sums, into, strict=True):
         for total, pointer in zip(line, pointers, strict=True):
-            c.store(builder.load(total), pointer)
+            c.store(builder.fadd(c.load(pointer), builder.load(total)), pointer)
 
 
 def _add_product(builder: Any, total: Value, x: Value, y: Value) -> None:
@@ -206,7 +211,8 @@ def _dots(
     into = [
         [c.at(builder.mul(i, c.row), builder.mul(j, lanes)) for j in columns] for i in lines
     ]  # fmt: skip
-    sums = [[cgutils.alloca_once_value(builder, c.load(p)) for p in line] for line in into]
+    zero = ir.Constant(c.vector, None)
+    sums = [[cgutils.alloca_once_value(builder, zero) for _ in line] for line in into]
     starts = [a.at(builder.load(across.at(i))) for i in lines]
     others = [b.at(builder.load(places.at(j))) for j in columns]
     with cgutils.for_range(builder, hi, lo) as loop:
@@ -218,7 +224,7 @@ def _dots(
                 _add_product(builder, total, mine, vector)
     for line, pointers in zip(sums, into, strict=True):
         for total, pointer in zip(line, pointers, strict=True):
-            c.store(builder.load(total), pointer)
+            c.store(builder.fadd(c.load(pointer), builder.load(total)), pointer)
 
 
 # --- a matrix on both sides -----------------------------------------------------------------------
