@@ -162,7 +162,9 @@ class Kernel:
 
         def launch(grid: tuple[int, ...], threads: int, args: Any) -> None:
             stream = cuda.external_stream(cupy.cuda.get_current_stream().ptr)
-            compiled[grid, threads, stream](*map(_flat, args))
+            arrays = [tuple(map(cuda.as_cuda_array, a)) if isinstance(a, tuple) else a
+                      for a in map(_flat, args)]  # fmt: skip
+            compiled[grid, threads, stream](*arrays)
 
         return launch
 
