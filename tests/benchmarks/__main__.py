@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from . import engine, layers, models, pools, start, window
+from . import engine, layers, memory, models, pools, start, window
 from .harness import HEADER, Result, as_json, families, machine, run
 
 FILES = (engine, layers, models, window, pools)
@@ -38,7 +38,7 @@ def main() -> None:
         if args.only in case.name:
             results.append(run(case))
             print(results[-1].row(), flush=True)
-    for measure in start.MEASURES:
+    for measure in (*start.MEASURES, *memory.MEASURES):
         if args.only in measure.name:
             results.append(measure.result())
             print(results[-1].row(), flush=True)

@@ -39,7 +39,8 @@ class Case:
 
 @dataclass
 class Result:
-    """Medians in microseconds per unit, with the spread of the middle half, and their ratio."""
+    """Medians in microseconds (or what `measure` says) per unit, with the spread of the middle
+    half, and their ratio."""
 
     name: str
     peer: str
@@ -51,6 +52,7 @@ class Result:
     ratio: float
     goal: float | None = None
     family: str = ""
+    measure: str = "µs"
 
     def row(self) -> str:
         """A line of the table."""
@@ -58,7 +60,7 @@ class Result:
         short = self.goal is not None and self.ratio < self.goal
         return (
             f"| {self.name} | {self.peer} {self.peer_us:,.2f} ± {self.peer_spread:.0%} "
-            f"| {self.ours_us:,.2f} ± {self.ours_spread:.0%} | µs/{self.unit} "
+            f"| {self.ours_us:,.2f} ± {self.ours_spread:.0%} | {self.measure}/{self.unit} "
             f"| **{self.ratio:.2f}** | {goal}{' (short)' * short} |"
         )
 
