@@ -34,6 +34,14 @@ def test_what_a_rule_reads_is_read_off_its_code():
     assert TABLE["add"].keeps[True, True] == (False, False, False)
 
 
+def test_a_node_keeps_what_its_joint_rule_names():
+    x = tc.ones(2, 3, 4, requires_grad=True)
+    out, *args = tc.nn.BatchNorm1d(3)(x).node.saved
+    assert out is None
+    assert args[0] is x._data
+    assert tc.cat([x, x]).node.saved == (None,)
+
+
 def test_a_rule_of_the_wrong_shape_is_found_out():
     wrong = Primitive("wrong_for_this_test", "x", lambda x: x * 2, lambda g, out, x: g.sum())
     try:

@@ -378,7 +378,7 @@ def ieee(rule: Any, g: Any, saved: tuple[Any, ...], error: ArithmeticError) -> A
 def check_stale(node: Node, parent: Node, saved: tuple[Any, ...]) -> int:
     """Raise if the node saved a leaf that was written into since; else a place for the leaf.
 
-    A row with a joint rule saves all its arguments, in its own way. A view saves nothing, but what
+    A row with a joint rule may save arguments in its own way. A view saves nothing, but what
     was made from it may have saved the leaf's own memory.
     """
     leaf = parent

@@ -43,7 +43,8 @@ class Primitive:
         floating: integers are turned into the default floating dtype first.
         broadcasts: contributions may have to be summed down to an argument's shape.
         view: the result shares memory with its first argument.
-        joint: `joint(g, out, *args, **params)` returns every argument's contribution in one call.
+        joint: `joint(g, out, *args, **params)` returns every argument's contribution in one call;
+            what it reads has a name of its own.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Primitive:
         self.view = view
         self.joint = joint
         self.differentiable = bool(rules) or joint is not None
-        self.keeps = _Keeps(rules)
+        self.keeps = _Keeps((joint,) if joint else rules)
         self.__doc__ = f"{name}: {formula}"
         self.__annotations__: dict[str, Any] = {}
         if TABLE.setdefault(name, self) is not self:
@@ -111,7 +112,8 @@ class Primitive:
 class _Keeps(dict[tuple[bool, ...], tuple[bool, ...]]):
     """Which of (out, x, y, ...) a node must keep, by which arguments want a gradient.
 
-    A rule reads what its code names; a rule of an argument that wants no gradient is not run.
+    A rule reads what its code names; a rule of an argument that wants no gradient is not run. A
+    joint rule is: for it, ask by (True,).
     """
 
     def __init__(self, rules: Sequence[Callable[..., Any]]) -> None:
@@ -197,8 +199,6 @@ def apply(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
 
 def _saved(prim: Primitive, parents: list[Node | None], out: Any, raw: list[Any]) -> Any:
     """What a node keeps: what the rules of its tracked arguments read."""
-    if prim.joint is not None:
-        return (out, *raw)
-    keeps = prim.keeps[tuple([p is not None for p in parents])]
+    keeps = prim.keeps[(True,) if prim.joint else tuple([p is not None for p in parents])]
     filled = (out, *raw, None)  # None for an optional argument left out
     return tuple([v if k else None for k, v in zip(keeps, filled)])  # noqa: B905
