@@ -154,6 +154,22 @@ def test_cross_entropy(pair: tuple[Array, Array], grid: Any, seed: int) -> None:
             close(cuda_softmax.cross_entropy_back(g, got, x, chosen, **how), slope)
 
 
+def test_ignored_labels_do_not_count() -> None:
+    """More rows than a block has threads; NumPy's form knows ignored labels, too."""
+    rng = np.random.default_rng(0)
+    x, labels, g = (
+        rng.standard_normal((9, 5)),
+        np.array([0, 4, -7, 1, -7, 2, 2, -7, 3]),
+        np.ones(()),
+    )
+    with blocks.rows(2, 2):
+        got = cuda_softmax.cross_entropy(x, labels, ignore=-7)
+        close(got, cost.cross_entropy(x, labels, ignore=-7))
+        dx = cuda_softmax.cross_entropy_back(g, got, x, labels, ignore=-7)
+        close(dx, cost.cross_entropy_back(g, got, x, labels, ignore=-7))
+    assert not dx[labels == -7].any()
+
+
 @pytest.mark.parametrize("bad", [-1, 3, -100, 2**40])
 def test_a_label_that_is_no_class_shows(bad: int) -> None:
     """The loss is NaN, and the gradient of that row; the other rows have theirs."""
@@ -189,6 +205,16 @@ def normalised(arrays: Any, by: dict[str, Any], form: Any) -> None:
 def test_normalisation(problem: Any, grid: Any) -> None:
     with blocks.rows(*grid):
         normalised(*problem)
+
+
+@pytest.mark.parametrize("places", [4, 5, 8, 11])
+def test_runs_shorter_than_the_lanes_and_longer(places: int) -> None:
+    """Threads go on into the next run, one or several further, wherever a run ends."""
+    shape, form = (5, 2, places, 1), (1, 2, 1, 1)
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(s) for s in (shape, form, form, shape)]
+    with blocks.rows(8, 1):
+        normalised(arrays, {"dims": (0, 2, 3), "eps": 1e-5}, form)
 
 
 @pytest.mark.parametrize("kind", KINDS)
