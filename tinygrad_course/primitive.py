@@ -18,16 +18,18 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from . import errors
-from .graph import SCALAR, Extra, Node, Value, boxed, wrap
+from .graph import SCALAR, Extra, Node, Value, boxed, tick, wrap
 from .modes import is_grad_enabled
 
 TABLE: dict[str, Primitive] = {}
 NUMBERS = frozenset((float, int, bool))
+_new: Any = object.__new__
 
 
 class Primitive:
@@ -74,6 +76,7 @@ class Primitive:
         self.joint = joint
         self.differentiable = bool(rules) or joint is not None
         self.keeps = _Keeps((joint,) if joint else rules)
+        self.picks = _Picks(self.keeps)
         self.__doc__ = f"{name}: {formula}"
         self.__annotations__: dict[str, Any] = {}
         if TABLE.setdefault(name, self) is not self:
@@ -127,6 +130,19 @@ class _Keeps(dict[tuple[bool, ...], tuple[bool, ...]]):
         return self[wants]
 
 
+class _Picks(dict[tuple[bool, ...], Callable[[Any], Any]]):
+    """What picks from (out, x, y, ..., None) that which a node keeps, with None for the rest."""
+
+    def __init__(self, keeps: _Keeps) -> None:
+        self.keeps = keeps
+
+    def __missing__(self, wants: tuple[bool, ...]) -> Callable[[Any], Any]:
+        slots = [i if k else -1 for i, k in enumerate(self.keeps[wants])]
+        # of one slot itemgetter would give the value itself
+        self[wants] = itemgetter(*slots) if len(slots) > 1 else lambda saved: (saved[slots[0]],)
+        return self[wants]
+
+
 def _reads(rule: Callable[..., Any]) -> tuple[bool, ...]:
     """For each of a rule's positional parameters after g: does its code name it?"""
     code = getattr(rule, "__wrapped__", rule).__code__  # beneath a choice of kernels
@@ -171,10 +187,10 @@ def apply(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
     parents: list[Node | None] = []
     for a in args:
         if isinstance(a, Value):
-            if face is None:
+            if face is not a._face:
+                if face is not None:
+                    raise errors.mixed_faces(prim.name)
                 face = a._face
-            elif face is not a._face:
-                raise errors.mixed_faces(prim.name)
             raw.append(a._data)
             parents.append(a._node)
         else:
@@ -189,16 +205,17 @@ def apply(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         return out
     result = wrap(face, out, None)
     if any(parents) and prim.differentiable and is_grad_enabled():
-        kind = SCALAR if type(out) is float else result._kind
-        extra = Extra(params) if params else None
-        result._node = Node(prim, tuple(parents), _saved(prim, parents, out, raw), kind, extra)
+        result._node = node = _new(Node)  # written out: a call takes half as long again
+        node.prim = prim
+        node.parents = tuple(parents)
+        saved = (out, *raw, None)  # None for an optional argument left out
+        wants = (True,) if prim.joint else tuple([p is not None for p in parents])
+        node.saved = prim.picks[wants](saved)
+        node.kind = SCALAR if type(out) is float else result._kind
+        node.extra = Extra(params) if params else None
+        node.seq = tick()
+        if node.kind is SCALAR:
+            node.grad = 0.0
     if prim.view:
         result._origin = False
     return result
-
-
-def _saved(prim: Primitive, parents: list[Node | None], out: Any, raw: list[Any]) -> Any:
-    """What a node keeps: what the rules of its tracked arguments read."""
-    keeps = prim.keeps[(True,) if prim.joint else tuple([p is not None for p in parents])]
-    filled = (out, *raw, None)  # None for an optional argument left out
-    return tuple([v if k else None for k, v in zip(keeps, filled)])  # noqa: B905

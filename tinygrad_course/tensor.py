@@ -64,11 +64,10 @@ class Tensor(TensorMethods, TensorProtocols):
 
     @staticmethod
     def _compute(prim: Primitive, raw: list[Any], params: dict[str, Any]) -> Any:
-        if prim.elementwise:
-            if prim is ops.where:
-                raw[:] = [truth(raw[0]), *promote(raw[1:])]
-            else:
-                raw[:] = promote(raw, prim.floating)
+        if prim is ops.where:
+            raw[:] = [truth(raw[0]), *promote(raw[1:])]
+        elif prim.elementwise and (len(raw) > 1 or prim.floating):
+            raw[:] = promote(raw, prim.floating)
         out = prim.forward(*raw, **params)
         return out if type(out) is np.ndarray else devices.together(out, raw)
 

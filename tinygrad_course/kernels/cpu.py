@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import cpu_channels_plan, cpu_conv, cpu_many, cpu_pool, cpu_winograd_plan, plain
+from . import cpu_channels_plan, cpu_conv, cpu_many, cpu_pool, cpu_winograd_plan, options, plain
 from .arrays import aligned
 from .arrays import ready as _ready
 from .cpu_jit import launch
@@ -170,6 +170,38 @@ def _move(source: Array, indices: Array, out: Array, put: bool, threads: int) ->
 
 # --- convolution ----------------------------------------------------------------------------------
 
+Window = tuple[Pair, Pair, Pair, int]  # stride, padding, dilation, groups
+
+
+class Ways(NamedTuple):
+    """Which ways of computing a convolution pay; the first of these that it can take is taken, and
+    if it is none, the plain loops of `cpu_conv`."""
+
+    many: bool  # images side by side: `cpu_many`
+    fewer: bool  # fewer products: `cpu_winograd`
+    wide_out: bool  # channels side by side, `cpu_channels`, where the output's fill vectors ...
+    wide_in: bool  # ... and where the input's do, for its gradient
+
+
+@lru_cache(maxsize=1024)
+def _ways(
+    x: Shape, w: Shape, out: Shape, window: Window, threads: int, dtype: Any, winograd: bool
+) -> Ways:
+    groups = window[3]
+    return Ways(
+        many=cpu_many.pays(x, w, out, *window, threads, dtype),
+        fewer=winograd and cpu_winograd_plan.pays(x, w, out, *window, dtype),
+        wide_out=cpu_channels_plan.pays(out[1], groups, dtype),
+        wide_in=cpu_channels_plan.pays(x[1], groups, dtype),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _sizes(x: Shape, w: Shape, window: Window) -> tuple[Shape, int]:
+    """The output's shape, checked, and how many products it takes."""
+    shape = conv_shape(x, w, *window)
+    return shape, math.prod(shape) * math.prod(w[1:])
+
 
 def conv2d(
     x: Array, w: Array, b: Array | None = None, *, stride: Pair, padding: Pair, dilation: Pair,
@@ -179,19 +211,19 @@ def conv2d(
     if not _suits(x, w, *(() if b is None else (b,))):
         how: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         return plain.conv2d(x, w, b, **how)
-    shape = conv_shape(x.shape, w.shape, stride, padding, dilation, groups)
-    threads = threads_for(math.prod(shape) * w[0].size, _LEAST_PRODUCTS)
-    sizes = (x.shape, w.shape, shape, stride, padding, dilation, groups)
-    if cpu_many.pays(*sizes, threads, x.dtype) and np.isfinite(w).all():
+    window = (stride, padding, dilation, groups)
+    shape, products = _sizes(x.shape, w.shape, window)
+    threads = threads_for(products, _LEAST_PRODUCTS)
+    ways = _ways(x.shape, w.shape, shape, window, threads, x.dtype, options.winograd)
+    if ways.many and np.isfinite(w).all():
         return cpu_many.conv2d(_ready(x), w, b, shape, padding, dilation, threads)
     out = np.empty(shape, x.dtype)
-    fewer = cpu_winograd_plan.pays(*sizes, x.dtype)
-    if fewer and cpu_winograd_plan.conv2d(_ready(x), _ready(w), out, padding, threads):
+    if ways.fewer and cpu_winograd_plan.conv2d(_ready(x), _ready(w), out, padding, threads):
         return _with_bias(out, b)
-    if cpu_channels_plan.pays(shape[1], groups, x.dtype):
-        cpu_channels_plan.conv2d(_ready(x), _ready(w), out, sizes[3:], threads)
+    if ways.wide_out:
+        cpu_channels_plan.conv2d(_ready(x), _ready(w), out, window, threads)
         return _with_bias(out, b)
-    cut = forward(x.shape, w.shape, shape, stride, padding, dilation, groups, threads)
+    cut = forward(x.shape, w.shape, shape, *window, threads)
     _correlate(_ready(x), out, _ready(w), b, cut, threads)
     return out
 
@@ -208,26 +240,26 @@ def conv2d_input(
     At the borders the kernel multiplies weights by zeros around the gradient, which is no harm
     unless they are infinite or NaN; then NumPy computes it.
     """
-    options: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    how: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     if not _suits(g, w):
-        return plain.conv2d_input(g, w, size=size, **options)
+        return plain.conv2d_input(g, w, size=size, **how)
+    window = (stride, padding, dilation, groups)
     shape = (g.shape[0], w.shape[1] * groups, *size)
-    out = conv_shape(shape, w.shape, stride, padding, dilation, groups)
+    out, products = _sizes(shape, w.shape, window)
     check_same(g.shape, out, "the gradient")
-    threads = threads_for(g.size * w[0].size, _LEAST_PRODUCTS)
-    sizes = (shape, w.shape, out, stride, padding, dilation, groups)
-    if cpu_many.pays(*sizes, threads, g.dtype) and np.isfinite(w).all():
+    threads = threads_for(products, _LEAST_PRODUCTS)
+    ways = _ways(shape, w.shape, out, window, threads, g.dtype, options.winograd)
+    if ways.many and np.isfinite(w).all():
         return cpu_many.conv2d_input(_ready(g), w, shape, padding, dilation, threads)
     dx = np.empty(shape, g.dtype)
-    fewer = cpu_winograd_plan.pays(*sizes, g.dtype)
-    if fewer and cpu_winograd_plan.conv2d_input(_ready(g), _ready(w), dx, padding, threads):
+    if ways.fewer and cpu_winograd_plan.conv2d_input(_ready(g), _ready(w), dx, padding, threads):
         return dx
-    if cpu_channels_plan.pays(shape[1], groups, g.dtype):
-        finite = cpu_channels_plan.conv2d_input(_ready(g), _ready(w), dx, sizes[3:], threads)
-        return dx if finite else plain.conv2d_input(g, w, size=size, **options)
-    cut = turned(shape, w.shape, out, stride, padding, dilation, groups, threads)
-    finite = _correlate(_ready(g), dx, _ready(w), None, cut, threads)
-    return dx if finite else plain.conv2d_input(g, w, size=size, **options)
+    if ways.wide_in:
+        finite = cpu_channels_plan.conv2d_input(_ready(g), _ready(w), dx, window, threads)
+    else:
+        cut = turned(shape, w.shape, out, *window, threads)
+        finite = _correlate(_ready(g), dx, _ready(w), None, cut, threads)
+    return dx if finite else plain.conv2d_input(g, w, size=size, **how)
 
 
 def conv2d_weight(
@@ -238,34 +270,33 @@ def conv2d_weight(
     The kernel multiplies numbers that belong to no pixel by zero, which is no harm unless they are
     infinite or NaN. A result that is not finite is therefore computed again, without them.
     """
-    options: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    how: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     if not _suits(x, g):
-        return plain.conv2d_weight(x, g, size=size, **options)
+        return plain.conv2d_weight(x, g, size=size, **how)
+    window = (stride, padding, dilation, groups)
     shape = (g.shape[1], x.shape[1] // max(groups, 1), *size)
-    out = conv_shape(x.shape, shape, stride, padding, dilation, groups)
+    out, products = _sizes(x.shape, shape, window)
     check_same(g.shape, out, "the gradient")
-    taps = shape[1] * size[0] * size[1]
-    threads = threads_for(g.size * taps, _LEAST_PRODUCTS)
-    sizes = (x.shape, shape, out, stride, padding, dilation, groups)
-    if cpu_many.pays(*sizes, threads, x.dtype):
+    threads = threads_for(products, _LEAST_PRODUCTS)
+    ways = _ways(x.shape, shape, out, window, threads, x.dtype, options.winograd)
+    if ways.many:
         return cpu_many.conv2d_weight(_ready(x), _ready(g), shape, padding, dilation, threads)
     dw = np.empty(shape, x.dtype)
-    fewer = cpu_winograd_plan.pays(*sizes, x.dtype)
-    if fewer and cpu_winograd_plan.conv2d_weight(_ready(x), _ready(g), dw, padding, threads):
+    if ways.fewer and cpu_winograd_plan.conv2d_weight(_ready(x), _ready(g), dw, padding, threads):
         return dw
-    if cpu_channels_plan.pays(shape[0], groups, x.dtype):
-        cpu_channels_plan.conv2d_weight(_ready(x), _ready(g), dw, sizes[3:], threads)
+    if ways.wide_out:
+        cpu_channels_plan.conv2d_weight(_ready(x), _ready(g), dw, window, threads)
         return dw
-    cut = forward(x.shape, shape, out, stride, padding, dilation, groups, threads)
+    cut = forward(x.shape, shape, out, *window, threads)
     rows = cut.packed[2]
     sums = 1 if rows >= 8 * threads else threads
     partial = np.zeros((sums, groups, rows, cut.packed[3]), x.dtype)
     finite = launch(
         cpu_conv.weigh, threads, _ready(x), _ready(g),
-        dw.reshape(shape[0], taps), partial, aligned((threads, cut.scratch), x.dtype, zeros=True),
+        dw.reshape(shape[0], -1), partial, aligned((threads, cut.scratch), x.dtype, zeros=True),
         cut.offsets[0], cut.plan[:11], cut.units // cut.plan[-1],
     )  # fmt: skip
-    return dw if finite else plain.conv2d_weight(x, g, size=size, **options)
+    return dw if finite else plain.conv2d_weight(x, g, size=size, **how)
 
 
 def conv2d_bias(g: Array, *_: Any, **how: Any) -> Array:

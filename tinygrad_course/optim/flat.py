@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -37,31 +39,32 @@ class Flat:
         self.data = np.empty_like(self.params[0]._data, shape=ends[-1])
         self.grad = np.zeros_like(self.data)
         self.state: dict[str, Any] = {}
-        self.views = self._views(self.data)
-        self._grads = self._views(self.grad)
-        self._adopt()
-
-    def _views(self, flat: Any) -> list[Any]:
-        return [
-            flat[a:b].reshape(shape) for (a, b), shape in zip(self.spans, self.shapes, strict=True)
+        self.views = [
+            self.data[a:b].reshape(shape)
+            for (a, b), shape in zip(self.spans, self.shapes, strict=True)
         ]
-
-    def fits(self) -> bool:
-        """Whether the parameters still have the dtype and device that they were laid out for."""
-        kind = type(self.data)
-        return all(p.dtype == self.dtype and type(p._data) is kind for p in self.params)
-
-    def _adopt(self) -> None:
-        """Make each parameter's array a view again, should somebody have given it another one."""
         for p, view in zip(self.params, self.views, strict=True):
-            if p._data is not view:
-                if p._data.shape != view.shape:
-                    raise ShapeError(
-                        f"a parameter of shape {view.shape} now has shape {p.shape}; make a new "
-                        "optimiser for it"
-                    )
-                view[...] = p._data
-                p._data = view
+            self._adopt(p, view)
+
+    def holds(self) -> bool:
+        """Make views of parameters that somebody gave other arrays; False, and nothing is done, if
+        one has another dtype or device than they were laid out for."""
+        strays = [i for i, p in enumerate(self.params) if p._data is not self.views[i]]
+        if any(_kind(self.params[i]._data) != _kind(self.data) for i in strays):
+            return False
+        for i in strays:
+            self._adopt(self.params[i], self.views[i])
+        return True
+
+    def _adopt(self, p: Tensor, view: Any) -> None:
+        """Make the parameter's array a view."""
+        if p._data.shape != view.shape:
+            raise ShapeError(
+                f"a parameter of shape {view.shape} now has shape {p.shape}; make a new optimiser "
+                "for it"
+            )
+        view[...] = p._data
+        p._data = view
 
     def runs(self, count: bool) -> list[tuple[int, int, int, Any]]:
         """Stretches of neighbours with a gradient and equal step counts.
@@ -70,10 +73,8 @@ class Flat:
         Small gradients are gathered, a large one is taken where it is. Without `count` nobody
         counts.
         """
-        self._adopt()
-        found: list[tuple[int, int, int, bool]] = []
-        apart: dict[int, Any] = {}
-        small: dict[int, Any] = {}
+        found: list[tuple[int, int, int, list[Any]]] = []  # without parts if taken as it is
+        large: dict[int, Any] = {}
         most = LAUNCH if devices.is_cuda(self.grad) else BLOCK
         for i, p in enumerate(self.params):
             node = p._node
@@ -81,30 +82,28 @@ class Flat:
             if node is None or grad is None:
                 continue
             self.steps[i] += count
-            (start, end), step = self.spans[i], self.steps[i]
-            large = end - start > most and grad._data.flags.c_contiguous
-            if large:
-                apart[start] = grad._data.reshape(-1)
-            else:
-                small[i] = grad._data
-            if not large and found and found[-1][1:] == (start, step, False):
-                start = found.pop()[0]
-            found.append((start, end, step, large))
+            (start, end), step, g = self.spans[i], self.steps[i], grad._data.reshape(-1)
+            parts = [g]
+            if end - start > most:
+                large[start] = parts.pop()
+            elif found and found[-1][3] and found[-1][1:3] == (start, step):
+                start, _, _, parts = found.pop()
+                parts.append(g)
+            found.append((start, end, step, parts))
             node.touch()
-        self._gather(small)
-        return [
-            (start, end, step, apart[start] if large else self.grad[start:end])
-            for start, end, step, large in found
-        ]
+        self._gather([(a, b, parts) for a, b, _, parts in found if parts])
+        return [(a, b, step, large.get(a, self.grad[a:b])) for a, b, step, _ in found]
 
-    def _gather(self, grads: dict[int, Any]) -> None:
-        """Copy these parameters' gradients to their places."""
+    def _gather(self, runs: list[tuple[int, int, list[Any]]]) -> None:
+        """Copy gradients to their places: for each run of them from a to b."""
         kernel = kernels.lookup("cuda", "gather") if devices.is_cuda(self.grad) else None
-        if kernel is not None:
-            kernel(self.grad, [self.spans[i][0] for i in grads], list(grads.values()))
+        if kernel is None:
+            for a, b, parts in runs:
+                np.concatenate(parts, out=self.grad[a:b])
             return
-        for i, grad in grads.items():
-            self._grads[i][...] = grad
+        sizes = [[len(g) for g in parts[:-1]] for _, _, parts in runs]
+        starts = [[*accumulate(n, initial=a)] for (a, _, _), n in zip(runs, sizes, strict=True)]
+        kernel(self.grad, [*chain(*starts)], [g for _, _, parts in runs for g in parts])
 
     def memory(self, name: str) -> Any:
         """The flat array of this name, of zeros when first asked for."""
@@ -137,9 +136,17 @@ class Flat:
                 self.memory(name)[a:b] = devices.like(self.data, array).reshape(-1)
 
 
+def _kind(array: Any) -> tuple[Any, type]:
+    return array.dtype, type(array)
+
+
 def compiled(p: Any) -> Any:
     """The module of kernels for arrays like p."""
-    name = "cuda_step" if devices.is_cuda(p) else "update"
+    return _module("cuda_step" if devices.is_cuda(p) else "update")
+
+
+@cache
+def _module(name: str) -> Any:
     return importlib.import_module(f"tinygrad_course.kernels.{name}")
 
 

@@ -108,7 +108,7 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for i, group in enumerate(self.param_groups):
-            if not all(flat.fits() for flat in self._flats[i]):
+            if not all(flat.holds() for flat in self._flats[i]):
                 self._lay_out_again(i)
             for flat in self._flats[i]:
                 memory = [flat.memory(name) for name in self._used(group)]
