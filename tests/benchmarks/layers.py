@@ -13,7 +13,7 @@ from .harness import Case
 
 Step = Callable[[], Any]
 ELEMENTS = 1 << 20
-HEADS = (8, 8, 128, 64)
+HEADS = (8, 4, 64, 32), (8, 8, 128, 64), (4, 8, 256, 64)
 
 
 def cases() -> list[Case]:
@@ -116,24 +116,39 @@ def _loss(shape: tuple[int, ...]) -> tuple[Step, Step]:
 
 
 def _attentions() -> list[Case]:
-    return [
-        _case(
-            _named(f"attention{', causal' if causal else ''}", HEADS), lambda c=causal: _attend(c)
-        )
-        for causal in (False, True)
-    ]
+    found = []
+    for shape in HEADS:
+        for causal in (False, True):
+            name = _named(f"attention{', causal' if causal else ''}", shape)
+            found.append(_case(name, lambda s=shape, c=causal: _attend(s, c)))
+        found.append(_case(_named("MultiheadAttention", shape), lambda s=shape: _multihead(*s)))
+    return found
 
 
-def _attend(causal: bool) -> tuple[Step, Step]:
+def _attend(shape: tuple[int, ...], causal: bool) -> tuple[Step, Step]:
     import torch
 
     theirs = torch.nn.functional.scaled_dot_product_attention
     ours = tc.nn.functional.scaled_dot_product_attention
     return _both(
-        HEADS,
+        shape,
         lambda q, k, v: theirs(q, k, v, is_causal=causal),
         lambda q, k, v: ours(q, k, v, is_causal=causal),
         count=3,
+    )
+
+
+def _multihead(batch: int, heads: int, length: int, width: int) -> tuple[Step, Step]:
+    import torch
+
+    size = heads * width
+    theirs, ours = (
+        nn.MultiheadAttention(size, heads, batch_first=True) for nn in (torch.nn, tc.nn)
+    )
+    return _both(
+        (batch, length, size),
+        lambda x: theirs(x, x, x, need_weights=False)[0],
+        lambda x: ours(x, x, x, need_weights=False)[0],
     )
 
 

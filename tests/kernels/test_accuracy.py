@@ -236,3 +236,12 @@ def test_average_pooling(size: int, stride: int, padding: int, count: bool, seed
 def test_activations(name: str, spread: float, seed: int) -> None:
     x = (spread * np.random.default_rng(seed).standard_normal(20_000)).astype("f4")
     check(name, *both(lambda f, x: getattr(f, name)(x)), x)
+
+
+@some
+@given(st.integers(33, 150), st.integers(17, 70), st.booleans(), seeds)
+def test_attention(length: int, features: int, causal: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    arrays = rng.standard_normal((3, 4, 4, length, features)).astype("f4")
+    call = both(lambda f, *x: f.scaled_dot_product_attention(*x, is_causal=causal))
+    check("attention", *call, *arrays)

@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_course.errors import OptionError, ShapeError
 from tinygrad_course.ops import elementwise as ops
 from tinygrad_course.ops import reduce
+from tinygrad_course.ops.attention import attend
 from tinygrad_course.tensor import as_tensor
 
 from .noise import check_probability, dropout
@@ -75,6 +76,9 @@ def scaled_dot_product_attention(
     _check_sizes(query, key, value, attn_mask)
     check_probability("scaled_dot_product_attention", dropout_p)
     key, value = _shared(query, key, value) if enable_gqa else (key, value)
+    if attn_mask is None and not dropout_p and _alike(query, key, value):
+        scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+        return attend(query, key, value, scale=scale, causal=is_causal)
     weights = attention_weights(query, key, attn_mask, is_causal, scale)
     return dropout(weights, dropout_p) @ value
 
@@ -96,6 +100,11 @@ def _check_sizes(query: Any, key: Any, value: Any, mask: Any) -> None:
                 f"{name}: attn_mask broadcasts to (..., {scores[0]}, {scores[1]}), "
                 f"got {tuple(mask.shape)}"
             )
+
+
+def _alike(*values: Any) -> bool:
+    """Whether there is one head for each of the others, of one dtype."""
+    return len({(x.shape[:-2], x.dtype) for x in values}) == 1
 
 
 def _shared(query: Any, key: Any, value: Any) -> tuple[Any, Any]:

@@ -33,6 +33,8 @@ NAMES: dict[str, dict[str, str]] = {
         "tanh_back": "cpu_elementwise",
         "normalise": "cpu_norm",
         "normalise_back": "cpu_norm",
+        "attention": "cpu_attention",
+        "attention_back": "cpu_attention",
         "softmax": "cpu_softmax",
         "softmax_back": "cpu_softmax",
         "log_softmax": "cpu_softmax",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from . import elementwise, index, linalg, loss, reduce, shape, special, window
+from . import attention, elementwise, index, linalg, loss, reduce, shape, special, window
 
-__all__ = ["elementwise", "index", "linalg", "loss", "reduce", "shape", "special", "window"]
+__all__ = [
+    "attention", "elementwise", "index", "linalg", "loss", "reduce", "shape", "special", "window",
+]  # fmt: skip

@@ -209,7 +209,8 @@ def attend(module: Any, turn: Any, q: Any, k: Any, v: Any, mask: Any, **options:
 
 
 row("scaled_dot_product_attention", lambda *x, **o: attend(F, tc.tensor, *x, **o),
-    lambda *x, **o: attend(TF, torch.tensor, *x, **o), attention_case, **SMOOTH)  # fmt: skip
+    lambda *x, **o: attend(TF, torch.tensor, *x, **o), attention_case,
+    covers=("attention",), **SMOOTH)  # fmt: skip
 
 
 def grouped_case(make: Maker) -> Case:
