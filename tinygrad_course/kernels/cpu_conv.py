@@ -312,22 +312,26 @@ def _sums(
     for r in range(rows):
         _fill(y[r], length, start[r] if r < several else 0)
     if taps.size <= CHUNK:
-        _combine(rows, y, buffer, taps, w, length)
+        _combine(rows, y, buffer, taps, w, 0, taps.size, length)
         return
     for k in range(0, taps.size, CHUNK):
         for r in range(rows):
             _fill(few[r], length, 0)
-        _combine(rows, few, buffer, taps[k : k + CHUNK], w[:, k : k + CHUNK], length)
+        _combine(rows, few, buffer, taps, w, k, min(k + CHUNK, taps.size), length)
         for r in range(rows):
             _add(y[r], few[r], length)
 
 
 @worker
-def _combine(rows: int, y: Array, x: Array, offsets: Array, w: Array, length: int) -> None:
+def _combine(
+    rows: int, y: Array, x: Array, offsets: Array, w: Array, lo: int, hi: int, length: int
+) -> None:
+    """The taps in a range. (A slice of the whole matrix would be one more type to compile for.)"""
+    taps, w0, w1 = offsets[lo:hi], w[0, lo:hi], w[1, lo:hi]
     if rows == 4:
-        _combine4(y[0], y[1], y[2], y[3], x, offsets, w[0], w[1], w[2], w[3], length)
+        _combine4(y[0], y[1], y[2], y[3], x, taps, w0, w1, w[2, lo:hi], w[3, lo:hi], length)
     else:
-        _combine2(y[0], y[1], x, offsets, w[0], w[1], length)
+        _combine2(y[0], y[1], x, taps, w0, w1, length)
 
 
 @entry

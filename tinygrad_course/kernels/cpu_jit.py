@@ -11,6 +11,7 @@ Numba looks at the file that a function stands in, but what it calls may stand i
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Callable
@@ -217,9 +218,13 @@ def _first(pool: int, kernel: Kernel, *args: Any) -> Any:
     timer = threading.Timer(1.0, _announce, (kernel, known, _misses))
     timer.daemon = True
     timer.start()
+    collecting = gc.isenabled()
+    gc.disable()  # what the compiler makes stays: looking through it over and over takes a tenth
     try:
         return kernel(pool, *args)
     finally:
+        if collecting:
+            gc.enable()
         timer.cancel()
         _compiled.add((kernel, args[0].dtype))
 
