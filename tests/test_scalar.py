@@ -162,3 +162,10 @@ def test_whole_parts_and_rests(a, b):
     assert ((a // y).data, (a % y).data, (x // b).data, (x % b).data) == (a // b, a % b) * 2
     (whole + rest).backward()
     assert (x.grad, y.grad) == (1, -(a // b))
+
+
+def test_rules_on_floats_choose_no_kernels():
+    from tinygrad_course.operators import FLOAT_RULES
+
+    rules = [r for first, second, _ in FLOAT_RULES.values() for r in (first, second) if r]
+    assert "devices.py" not in {r.__code__.co_filename.rpartition("/")[2] for r in rules}

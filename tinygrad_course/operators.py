@@ -348,7 +348,8 @@ def _on_floats(row: Primitive) -> tuple[Any, Any, bool]:
 
 
 def _named_floats(rule: Any) -> Any:
-    """A rule with the forwards for floats in the place of the rows that it names."""
+    """A rule with the forwards for floats in the place of the rows that it names; no kernels."""
+    rule = getattr(rule, "__wrapped__", rule)
     words = rule.__globals__
     rows = {n: words[n] for n in rule.__code__.co_names if isinstance(words.get(n), Primitive)}
     floats = {n: row.scalar for n, row in rows.items() if row.scalar is not None}
