@@ -7,6 +7,7 @@ Here it is compiled once, whether it is spread or not.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from llvmlite import ir
@@ -22,6 +23,7 @@ cgutils: Any = _cgutils
 
 Value = Any  # of LLVM
 
+_COMPILED = attrgetter("library", "fndesc")  # a worker's machine code, and how it is called
 _INT, _POINTER = ir.IntType(64), ir.IntType(8).as_pointer()
 # What threads are given to run, as a pool of Numba's has it: see `_task`.
 _TASK = ir.FunctionType(
@@ -47,12 +49,12 @@ def _spread(typing: Any, pool: Any, threads: Any, part: Any, args: Any) -> Any:
     takes = part.get_call_type(typing, (types.intp, *map(types.unliteral, args)), {}).args
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Value:
-        compiled = part.dispatcher.overloads[takes]
-        context.add_linking_libs([compiled.library])
+        code, described = _COMPILED(part.dispatcher.overloads[takes])
+        context.add_linking_libs([code])
         given = cgutils.unpack_tuple(builder, values[3])
         given = [context.cast(builder, *each) for each in zip(given, args, takes[1:], strict=True)]
         bundle = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, given))
-        task = _task(context, builder.module, compiled.fndesc, takes, bundle.type)
+        task = _task(context, builder.module, described, takes, bundle.type)
         _start(builder, task, values[0], values[1], bundle)
         return context.get_dummy_value()
 
