@@ -97,7 +97,6 @@ def _up(size: int, step: int) -> int:
     return -(-size // step) * step
 
 
-@lru_cache(maxsize=512)
 def pays(
     x: Shape, w: Shape, out: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int,
     threads: int, dtype: Any,

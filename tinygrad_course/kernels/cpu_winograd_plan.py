@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import cpu_winograd, options
+from . import cpu_winograd
 from .arrays import aligned
 from .cpu_channels_plan import block_width, steps
 from .cpu_jit import launch
@@ -34,7 +34,7 @@ def pays(
 ) -> bool:  # fmt: skip
     """Whether this is a convolution for which it pays: 3 × 3, step by step, with many channels."""
     plain = tuple(w[2:]) == (3, 3) and stride == dilation == (1, 1) and groups == 1
-    if not (options.winograd and USABLE and plain and max(padding) <= 2):
+    if not (USABLE and plain and max(padding) <= 2):
         return False
     tiles = out[0] * steps(out[2], 4) * steps(out[3], 4)
     many = min(w[0], w[1]) >= _LEAST_CHANNELS and tiles >= _LEAST_TILES
