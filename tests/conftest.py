@@ -7,7 +7,10 @@ Pools that spin while they wait take the cores from the processes that work.
 from __future__ import annotations
 
 import os
+import random
+import sys
 
+import pytest
 from hypothesis import settings
 
 collect_ignore = ["typed_names.py", "typed.py"]  # for mypy to read, not to be run
@@ -20,3 +23,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # a long run, TINYGRAD_COURSE_EXAMPLES=10, draws new ones.
 settings.register_profile("suite", derandomize="TINYGRAD_COURSE_EXAMPLES" not in os.environ)
 settings.load_profile("suite")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Every source of random numbers begins alike; TINYGRAD_COURSE_SEED=1 begins elsewhere."""
+    seed = int(os.environ.get("TINYGRAD_COURSE_SEED", "0"))
+    random.seed(seed)
+    for name, start in (
+        ("numpy", lambda numpy: numpy.random.seed(seed)),
+        ("tinygrad_course", lambda tc: tc.manual_seed(seed)),
+        ("torch", lambda torch: torch.manual_seed(seed)),
+    ):
+        if name in sys.modules:
+            start(sys.modules[name])

@@ -71,7 +71,8 @@ def test_backward_hooks_are_pytorchs(tracked):
         for a, b in zip(left, right, strict=True):
             assert (a is None) == (b is None)
             if a is not None:
-                np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-12)
+                # near saturation a slope 1 - tanh² keeps the rounding of 1, not its own
+                np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-12, atol=1e-14)
 
 
 def test_parts_by_their_paths():
