@@ -11,6 +11,7 @@ from .words import (
     details,
     kind,
     link_words,
+    measure,
     notes,
     printable,
     repeated,
@@ -92,12 +93,21 @@ def _node(picture: Picture, key: int) -> str:
         fill = tint(reading.size, sizes) if reading.finite else WRONG
         outline = "" if reading.finite else f" penwidth={5 if reading.first else 2}"
     lines = [f"<B>{escaped(title(picture, key))}</B>"]
-    lines += [f'<FONT POINT-SIZE="10">{escaped(text)}</FONT>' for text in details(picture, key)]
+    lines += [f'<FONT POINT-SIZE="10">{escaped(text)}</FONT>' for text in _stacked(picture, key)]
     spoken = "; ".join((f"#{key} {title(picture, key)}", *details(picture, key)))
     return (
         f'  n{key} [id="{node_id(key)}" label=<{"<BR/>".join(lines)}> style="{style}" '
         f'fillcolor="{fill}" color="{line}"{outline} tooltip={quoted(spoken)}]'
     )
+
+
+def _stacked(picture: Picture, key: int) -> list[str]:
+    """The box's further lines; a leaf's shape has its own, for leaves stand side by side."""
+    lines, record = details(picture, key), picture.records[key]
+    if kind(picture, key) == "leaf" and measure(record) in lines:
+        at, shape = lines.index(measure(record)), str(record.shape)
+        lines[at : at + 1] = [shape, lines[at].removeprefix(f"{shape} ")]
+    return lines
 
 
 def _edge(picture: Picture, link: Link) -> str:
