@@ -185,7 +185,7 @@ def wrap(face: type[Value], data: Any, node: Node | None) -> Any:
     value._data = data
     value._node = node
     if type(data) is not float:
-        value._kind = kind_of(data)
+        value._kind = _kinds.get((data.shape, data.dtype, type(data))) or kind_of(data)
     return value
 
 
@@ -267,8 +267,7 @@ def walk(
     for node, g in roots.items():
         entries, key = (leaves, node) if node.prim is None else (pending, node.seq)
         entries[key] = [node, g, False]
-    plain = not (create_graph or keep)
-    seq = 0
+    seq, plain = 0, not (create_graph or keep)
     while pending or single:
         node, g, _ = single or pending.pop(seq, None) or _next(pending, seq)
         single = None
@@ -278,8 +277,9 @@ def walk(
             raise errors.freed_graph(node)
         if not retain_graph:
             node.saved = None
-        rules, joint, alike = prim.rules, prim.rules is None, prim.elementwise
-        if joint or node.extra is not None or not plain:
+        rules, joint, alike, extra = prim.rules, prim.rules is None, prim.elementwise, node.extra
+        params = None if extra is None else extra.params
+        if joint or not plain or (extra is not None and extra.hooks):
             rules, g, saved = _special(node, g, saved, face, create_graph, keep, kept)
         i = -1
         for parent in node.parents:
@@ -297,13 +297,15 @@ def walk(
                     c = rule
                 elif rule is None:  # the rule hands g on as it is
                     c = g
+                elif params:
+                    c = rule(g, *saved, **params)
                 elif prim.binary:  # written out: a call with * takes twice as long
                     out, x, y = saved
                     c = rule(g, out, x, y)
                 else:
                     c = rule(g, *saved)
             except ArithmeticError as error:
-                c = ieee(rule, g, saved, error)
+                c = ieee(partial(rule, **params or {}), g, saved, error)
             if not alike or parent.kind is not kind:
                 want = parent.kind
                 if want is not SCALAR and (c.shape != want.shape or c.dtype is not want.dtype):
@@ -346,18 +348,13 @@ def _special(
 
     For a joint rule the rules are the contributions themselves.
     """
-    extra, rules = node.extra, node.prim.rules
-    if extra is not None and extra.hooks:
+    if node.extra is not None and node.extra.hooks:
         g = run_hooks(node, g, face)
     if node in keep:
         kept[node] = g
-    if rules is None:
+    if node.prim.rules is None:
         return node.prim.pull(node, g, saved, face, create_graph), g, saved
-    if create_graph:
-        saved = boxed(node, saved, face)
-    if extra is not None and extra.params:
-        rules = [rule and partial(rule, **extra.params) for rule in rules]
-    return rules, g, saved
+    return node.prim.rules, g, boxed(node, saved, face) if create_graph else saved
 
 
 def boxed(node: Node, saved: tuple[Any, ...], face: type[Value]) -> tuple[Any, ...]:
@@ -417,8 +414,9 @@ def accumulate(grads: dict[Node, Any], face: type[Value]) -> None:
         if node.extra is not None and node.extra.hooks:
             g = run_hooks(node, g, face)
         if not isinstance(g, (Value, float)) and getattr(node, "grad", None) is None:
-            g = own(g)
-        _deliver(node, g, face)
+            node.grad = wrap(face, _array(own(g)), None)
+        else:
+            _deliver(node, g, face)
 
 
 def nodes(outputs: Iterable[Value]) -> Iterator[Node]:

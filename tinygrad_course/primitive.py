@@ -95,12 +95,13 @@ class Primitive:
 
     def fit(self, c: Any, parent: Node) -> Any:
         """Bring a contribution to its argument's shape and dtype: undo broadcast and promotion."""
-        if c.shape != parent.shape:
+        want = parent.kind
+        if c.shape != want.shape:
             if not self.broadcasts:
                 raise errors.wrong_gradient(f"the backward rule of {self.name}", c, parent)
-            c = TABLE["sum_to"](c, shape=parent.shape, source=c.shape)
-        if c.dtype != parent.dtype:
-            c = TABLE["cast"](c, dtype=parent.dtype, source=c.dtype)
+            c = TABLE["sum_to"](c, shape=want.shape, source=c.shape)
+        if c.dtype != want.dtype:
+            c = TABLE["cast"](c, dtype=want.dtype, source=c.dtype)
         return c
 
     def pull(
@@ -209,7 +210,7 @@ def apply(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         node.prim = prim
         node.parents = tuple(parents)
         saved = (out, *raw, None)  # None for an optional argument left out
-        wants = (True,) if prim.joint else tuple([p is not None for p in parents])
+        wants = (True,) if prim.joint else tuple(map(bool, parents))
         node.saved = prim.picks[wants](saved)
         node.kind = SCALAR if type(out) is float else result._kind
         node.extra = Extra(params) if params else None

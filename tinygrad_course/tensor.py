@@ -66,7 +66,7 @@ class Tensor(TensorMethods, TensorProtocols):
     def _compute(prim: Primitive, raw: list[Any], params: dict[str, Any]) -> Any:
         if prim is ops.where:
             raw[:] = [truth(raw[0]), *promote(raw[1:])]
-        elif prim.elementwise and (len(raw) > 1 or prim.floating):
+        elif prim.elementwise and (len(raw) > 1 or (prim.floating and raw[0].dtype.kind != "f")):
             raw[:] = promote(raw, prim.floating)
         out = prim.forward(*raw, **params)
         return out if type(out) is np.ndarray else devices.together(out, raw)

@@ -6,6 +6,7 @@ Inputs are small integers, so results must be equal to the last bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -359,3 +360,27 @@ def test_errors_are_those_of_the_numpy_forwards() -> None:
 
 def test_threads_are_for_work_that_pays() -> None:
     assert threads_for(10, 100) == 1
+
+
+def test_what_an_earlier_call_left_behind_is_not_seen():
+    rng = np.random.default_rng(0)
+    x, w, g = (
+        rng.integers(-4, 5, s).astype(float) for s in ((5, 2, 6, 7), (3, 2, 3, 3), (5, 3, 4, 5))
+    )
+    image, grads = np.full_like(x, np.inf), np.full_like(g, np.nan)
+    with on(1):
+        for _ in range(2):
+            for a, b in ((image, grads), (x, g), (x[:3], g[:3])):
+                same("conv2d", a, w, **ONE)
+                same("conv2d_input", b, w, size=(6, 7), **ONE)
+                same("conv2d_weight", a, b, size=(3, 3), **ONE)
+
+
+def test_each_thread_has_room_of_its_own():
+    rng = np.random.default_rng(0)
+    images, w = rng.standard_normal((8, 1, 3, 20, 20)), rng.standard_normal((4, 3, 3, 3))
+    expected = [plain.conv2d(x, w, **ONE) for x in images]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(20):
+            found = list(threads.map(lambda x: cpu.conv2d(x, w, **ONE), images))
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)

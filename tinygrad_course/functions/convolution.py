@@ -88,7 +88,7 @@ def _conv(
     """Convolution over n dimensions."""
     name = f"conv{n}d"
     _check(name, n, x, weight, bias)
-    if x.ndim == n + 1:
+    if len(x.shape) == n + 1:
         return squeeze(
             _conv(n, unsqueeze(x, 0), weight, bias, stride, padding, dilation, groups), 0
         )
@@ -317,14 +317,15 @@ def _volume_transposed(
 
 
 def _check(name: str, n: int, x: Any, weight: Any, bias: Any) -> None:
-    if x.ndim not in (n + 1, n + 2) or weight.ndim != n + 2:
+    if len(x.shape) not in (n + 1, n + 2) or len(weight.shape) != n + 2:
         raise ShapeError(
             f"{name}: needs an input of {n + 2} dimensions (or {n + 1}, without the batch) and a "
             f"weight of {n + 2}, got shapes {tuple(x.shape)} and {tuple(weight.shape)}"
         )
-    if x.dtype.kind == "b":
+    dtype = x.dtype
+    if dtype.kind == "b":
         raise DtypeError(f"{name}: bools cannot be added up; convert with .to(dtype)")
-    if x.dtype != weight.dtype or (bias is not None and bias.dtype != x.dtype):
+    if dtype != weight.dtype or (bias is not None and bias.dtype != dtype):
         dtypes = sorted({str(v.dtype) for v in (x, weight, bias) if v is not None})
         raise DtypeError(
             f"{name}: all arguments need one dtype, got {', '.join(dtypes)}; convert with "

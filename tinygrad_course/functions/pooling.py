@@ -351,14 +351,15 @@ def _adaptive_size(name: str, n: int, x: Any, output_size: Any) -> Sizes:
 
 
 def _unbatched(name: str, n: int, x: Any) -> bool:
-    if x.ndim not in (n + 1, n + 2):
+    dims = len(x.shape)
+    if dims not in (n + 1, n + 2):
         raise ShapeError(
             f"{name}: needs an input of {n + 2} dimensions (or {n + 1}, without the batch), got "
             f"shape {tuple(x.shape)}"
         )
     if x.dtype.kind == "b":
         raise DtypeError(f"{name}: bools cannot be pooled; convert with .to(dtype)")
-    return bool(x.ndim == n + 1)
+    return dims == n + 1
 
 
 def _without_batch(out: Any) -> Any:

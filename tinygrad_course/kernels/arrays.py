@@ -10,6 +10,7 @@ import numpy as np
 Array = Any
 
 _LINE = 64  # bytes of a cache line
+_KEPT = 1 << 19  # bytes of room that are kept for the next call
 
 
 def ready(x: Array) -> Array:
@@ -20,9 +21,37 @@ def ready(x: Array) -> Array:
     return x if x.flags.carray and type(x) is np.ndarray else np.array(x, order="C", subok=False)
 
 
+def flat(x: Array) -> Array:
+    """All of an array's numbers in a row, as kernels take them."""
+    return ready(x).reshape(-1)
+
+
 def aligned(shape: tuple[int, ...], dtype: Any, zeros: bool = False) -> Array:
     """An array that starts on a cache line: a vector across two of them is loaded twice."""
     size, spare = math.prod(shape), _LINE // dtype.itemsize
     raw = np.zeros(size + spare, dtype) if zeros else np.empty(size + spare, dtype)
     start = -raw.__array_interface__["data"][0] % _LINE // dtype.itemsize
     return raw[start : start + size].reshape(shape)
+
+
+class Rooms:
+    """Arrays for a kernel to work in: of zeros at first, later as an earlier call left them.
+
+    Whoever takes one has it alone until it is given back.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self._free: dict[Any, list[Array]] = {}
+
+    def take(self, dtype: Any) -> Array:
+        """An array of this dtype."""
+        try:
+            return self._free[dtype].pop()
+        except (KeyError, IndexError):
+            return aligned(self.shape, dtype, zeros=True)
+
+    def give(self, room: Array) -> None:
+        """Keep it for the next call, unless it is large."""
+        if room.nbytes <= _KEPT:
+            self._free.setdefault(room.dtype, []).append(room)

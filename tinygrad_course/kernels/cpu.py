@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import cpu_channels_plan, cpu_conv, cpu_many, cpu_pool, cpu_winograd_plan, options, plain
-from .arrays import aligned
 from .arrays import ready as _ready
 from .cpu_jit import launch
 from .cpu_plan import Cut, forward, turned
@@ -51,7 +50,14 @@ def max_pool2d(
             ceil_mode=ceil_mode,
         )  # fmt: skip
     window, none = (*kernel_size, *stride, *padding, *dilation), np.empty(0, x.dtype)
-    return _pool(x, np.empty(shape, x.dtype), window, none, none, False)
+    out, work = np.empty(shape, x.dtype), math.prod(shape) * kernel_size[0] * kernel_size[1]
+    threads = threads_for(work, _LEAST_PIXELS)
+    room, (numbers, _) = _room(x.shape[2:], shape[2:], window)
+    launch(
+        cpu_pool.pool, threads, _ready(x), out, window, room, none, none, False,
+        _rows(threads, numbers, x.dtype),
+    )  # fmt: skip
+    return out
 
 
 def max_pool2d_indices(
@@ -69,8 +75,8 @@ def max_pool2d_indices(
     threads = threads_for(out.size * kernel_size[0] * kernel_size[1], _LEAST_PIXELS)
     room, (numbers, taps) = _room(x.shape[2:], shape[2:], window)
     launch(
-        cpu_pool.largest, threads, _planes(_ready(x)), _planes(out),
-        window, room, _rows(threads, numbers, x.dtype), _rows(threads, taps, np.int32),
+        cpu_pool.largest, threads, _ready(x), out, window, room, _rows(threads, numbers, x.dtype),
+        _rows(threads, taps, np.int32),
     )  # fmt: skip
     return out
 
@@ -97,60 +103,68 @@ def pool_put(g: Array, indices: Array, *, size: Pair) -> Array:
     return out
 
 
-def avg_pool2d(x: Array, **how: Any) -> Array:
+def avg_pool2d(
+    x: Array, *, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
+    count_include_pad: bool, divisor_override: int | None,
+) -> Array:  # fmt: skip
     """The mean of each window: `plain.avg_pool2d`."""
-    by = Averages(**how)
-    shape = by.shape(x.shape)
+    options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    by = _means(x.shape, x.dtype, options)
     if not _suits(x):
-        return plain.avg_pool2d(x, **how)
-    counts = _counts(x.dtype, x.shape[2:], shape[2:], by)
-    window = (*by.kernel_size, *by.stride, *by.padding, 1, 1)
-    return _pool(x, np.empty(shape, x.dtype), window, *counts, True)
-
-
-def avg_pool2d_input(g: Array, *, size: Pair, **how: Any) -> Array:
-    """Each value spread evenly over its window, (N, C, H, W): `plain.avg_pool2d_input`."""
-    by = Averages(**how)
-    shape = by.image(g.shape, size)
-    if not _suits(g):
-        return plain.avg_pool2d_input(g, size=size, **how)
-    dx = np.empty(shape, g.dtype)
-    threads = threads_for(dx.size, _LEAST_PIXELS)
+        return plain.avg_pool2d(x, **by.options._asdict())
+    out, threads = np.empty(by.shape, x.dtype), threads_for(by.work, _LEAST_PIXELS)
     launch(
-        cpu_pool.back, threads, _planes(_ready(g)), _planes(dx),
-        (*by.kernel_size, *by.stride, *by.padding, 1, 1),
-        *_counts(g.dtype, size, g.shape[2:], by),
-        _rows(threads, g.shape[3] + size[1], g.dtype),
+        cpu_pool.pool, threads, _ready(x), out, by.window, by.room, *by.counts, True,
+        _rows(threads, by.numbers, x.dtype),
     )  # fmt: skip
+    return out
+
+
+def avg_pool2d_input(
+    g: Array, *, size: Pair, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
+    count_include_pad: bool, divisor_override: int | None,
+) -> Array:  # fmt: skip
+    """Each value spread evenly over its window, (N, C, H, W): `plain.avg_pool2d_input`."""
+    options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    shape = (*g.shape[:2], *size)
+    by = _means(shape, g.dtype, options)
+    check_same(g.shape, by.shape, "the gradient")
+    if not _suits(g):
+        return plain.avg_pool2d_input(g, size=size, **by.options._asdict())
+    dx, threads = np.empty(shape, g.dtype), threads_for(math.prod(shape), _LEAST_PIXELS)
+    room = _rows(threads, g.shape[3] + size[1], g.dtype)
+    launch(cpu_pool.back, threads, _ready(g), dx, by.window, *by.counts, room)
     return dx
+
+
+class Means(NamedTuple):
+    """An average pool of images of one shape and dtype."""
+
+    options: Averages
+    shape: Shape  # of the pooled images
+    work: int  # how many pixels are looked at
+    window: Ints
+    room: Ints
+    numbers: int  # that a thread needs room for
+    counts: tuple[Array, Array]  # what a window's sum is divided by, for its row and its column
+
+
+@lru_cache(maxsize=512)
+def _means(x: Shape, dtype: Any, options: Any) -> Means:
+    by = Averages(*options)
+    shape, window = by.shape(x), (*by.kernel_size, *by.stride, *by.padding, 1, 1)
+    rows, columns = (np.array(axis, dtype) for axis in by.divisors(x[2:], shape[2:]))
+    room, (numbers, _) = _room(x[2:], shape[2:], window)
+    work = math.prod(shape) * math.prod(by.kernel_size)
+    return Means(by, shape, work, window, room, numbers, (rows, columns))
 
 
 _room = lru_cache(maxsize=512)(cpu_pool.room_for)
 
 
-def _pool(x: Array, out: Array, window: Ints, rows: Array, columns: Array, mean: bool) -> Array:
-    threads = threads_for(out.size * window[0] * window[1], _LEAST_PIXELS)
-    room, (numbers, _) = _room(x.shape[2:], out.shape[2:], window)
-    launch(
-        cpu_pool.pool, threads, _planes(_ready(x)), _planes(out), window,
-        room, rows, columns, mean, _rows(threads, numbers, x.dtype),
-    )  # fmt: skip
-    return out
-
-
 def _rows(threads: int, size: int, dtype: Any) -> Array:
     """Room for each thread, at a distance: a cache line that two write to wanders to and fro."""
     return np.empty((threads, size + 32), dtype)
-
-
-@lru_cache(maxsize=512)
-def _counts(dtype: Any, image: Shape, windows: Shape, by: Averages) -> tuple[Array, Array]:
-    rows, columns = (np.array(axis, dtype) for axis in by.divisors(image, windows))
-    return rows, columns
-
-
-def _planes(x: Array) -> Array:
-    return x.reshape(x.shape[0] * x.shape[1], x.shape[2], x.shape[3])
 
 
 def _flat(x: Array) -> Array:
@@ -290,12 +304,12 @@ def conv2d_weight(
     cut = forward(x.shape, shape, out, *window, threads)
     rows = cut.packed[2]
     sums = 1 if rows >= 8 * threads else threads
-    partial = np.zeros((sums, groups, rows, cut.packed[3]), x.dtype)
+    partial, room = np.zeros((sums, groups, rows, cut.packed[3]), x.dtype), cut.rooms.take(x.dtype)
     finite = launch(
-        cpu_conv.weigh, threads, _ready(x), _ready(g),
-        dw.reshape(shape[0], -1), partial, aligned((threads, cut.scratch), x.dtype, zeros=True),
+        cpu_conv.weigh, threads, _ready(x), _ready(g), dw.reshape(shape[0], -1), partial, room,
         cut.offsets[0], cut.plan[:11], cut.units // cut.plan[-1],
     )  # fmt: skip
+    cut.rooms.give(room)
     return dw if finite else plain.conv2d_weight(x, g, size=size, **how)
 
 
@@ -306,18 +320,23 @@ def conv2d_bias(g: Array, *_: Any, **how: Any) -> Array:
     """
     if not g.size:
         return NotImplemented
-    lines = _ready(g).reshape(g.shape[0] * g.shape[1], -1)
-    return (lines @ np.ones(lines.shape[1], g.dtype)).reshape(g.shape[:2]).sum(0)
+    images, channels, height, width = g.shape
+    lines = _ready(g).reshape(images * channels, height * width)
+    sums = lines @ _ones(height * width, g.dtype)
+    return sums if images == 1 else np.add.reduce(sums.reshape(images, channels), 0)
+
+
+@lru_cache(maxsize=256)
+def _ones(size: int, dtype: Any) -> Array:
+    return np.ones(size, dtype)
 
 
 def _correlate(src: Array, dst: Array, w: Array, b: Array | None, cut: Cut, threads: int) -> Any:
     start = np.zeros(dst.shape[1], w.dtype) if b is None else _ready(b)
-    packed, room = (
-        np.zeros(cut.packed, w.dtype),
-        aligned((threads, cut.scratch), w.dtype, zeros=True),
-    )
-    return launch(
-        cpu_conv.correlate, threads, src, dst, w, start, packed,
-        room,
-        cut.layout, cut.sources, cut.offsets, cut.counts, cut.plan, cut.units,
+    packed, room = np.zeros(cut.packed, w.dtype), cut.rooms.take(w.dtype)
+    finite = launch(
+        cpu_conv.correlate, threads, src, dst, w, start, packed, room, cut.layout, cut.sources,
+        cut.offsets, cut.counts, cut.plan, cut.units,
     )  # fmt: skip
+    cut.rooms.give(room)
+    return finite

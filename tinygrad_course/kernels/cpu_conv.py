@@ -358,9 +358,9 @@ def _weigh(
     their gradients out, with zeros between the rows; for taps k (5 at a time), for pixels p:
     dw[group, o, k] += grads[o, p] · buffer[offsets[k] + p].
 
-    `x` and `g` are contiguous (N, C, H, W); a thread's room holds four runs of gradients and the
-    buffer. Each thread has a run of units and a sum of its own, or else, where there is one sum, a
-    run of fours of output channels.
+    `x` and `g` are contiguous (N, C, H, W); a thread's room holds four runs of gradients and, where
+    the forward pass has it, the buffer. Each thread has a run of units and a sum of its own, or
+    else, where there is one sum, a run of fours of output channels.
     """
     scratch, threads, alone = rooms[thread], rooms.shape[0], partial.shape[0] == 1
     dw = partial[0 if alone else thread]
@@ -368,7 +368,7 @@ def _weigh(
     fours = partial.shape[2] // 4
     four, last = portion(fours, thread, threads) if alone else (0, fours)
     room, height, pitch, block, rows, columns, run, row, column, ih, iw = plan
-    grads, buffer = scratch[: 4 * run].reshape(4, run), scratch[4 * run :]
+    grads, buffer = scratch[: 4 * run].reshape(4, run), scratch[8 * run :]
     groups = dw.shape[0]
     inputs, outputs = x.shape[1] // groups, g.shape[1] // groups
     blocks = (rows + block - 1) // block

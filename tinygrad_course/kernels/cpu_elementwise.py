@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import ready
+from .arrays import flat
 from .cpu_jit import entry, exact, launch, worker
 from .cpu_math import exp, f4
 from .cpu_spread import portion, spread
@@ -73,7 +73,7 @@ def tanh(x: Array) -> Array:
     if x.dtype != np.float32:
         return NotImplemented
     out, threads = np.empty(x.shape, x.dtype), threads_for(x.size, _LEAST)
-    launch(_tanh_kernel, threads, ready(x).reshape(-1), out.reshape(-1), threads)
+    launch(_tanh_kernel, threads, flat(x), out.reshape(-1), threads)
     return out
 
 
@@ -99,8 +99,7 @@ def tanh_back(g: Array, y: Array, x: Array) -> Array:
     if g.shape != y.shape or g.dtype != y.dtype:
         return NotImplemented
     out, threads = np.empty(y.shape, y.dtype), threads_for(y.size, _LEAST)
-    flat = [a.reshape(-1) for a in (ready(g), ready(y), out)]
-    launch(_tanh_back_kernel, threads, *flat, threads)
+    launch(_tanh_back_kernel, threads, flat(g), flat(y), out.reshape(-1), threads)
     return out
 
 
@@ -219,6 +218,5 @@ def _run(kernel: Any, kind: int, x: Any, y: Any) -> Any:
         return NotImplemented
     least = _LEAST if kernel is long else 4 * _LEAST
     out, threads = np.empty(x.shape, x.dtype), threads_for(x.size, least)
-    flat = [ready(a).reshape(-1) for a in (x, y, out)]
-    launch(kernel, threads, *flat, kind, threads)
+    launch(kernel, threads, flat(x), flat(y), out.reshape(-1), kind, threads)
     return out

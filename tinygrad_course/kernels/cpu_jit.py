@@ -203,7 +203,7 @@ def launch(kernel: Kernel, threads: int, *args: Any) -> Any:
     """Call a kernel, with the pool that its parts are given to if they are more than one."""
     if (kernel, args[0].dtype) not in _compiled:
         return spread(_first, threads, kernel, *args)
-    return spread(kernel, threads, *args)
+    return kernel(0, *args) if threads == 1 else spread(kernel, threads, *args)
 
 
 # --- the first compile ----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .arrays import Rooms
 from .cpu_conv import ROWS, TAPS, VECTOR
 from .geometry import Pair, Shape
 
@@ -31,7 +32,7 @@ class Cut(NamedTuple):
     counts: Array  # (phases,): how many taps a phase has
     plan: Ints  # the constants of the loops
     units: int
-    scratch: int  # numbers that a thread needs room for
+    rooms: Rooms  # where the threads work
 
 
 @lru_cache(maxsize=512)
@@ -127,7 +128,7 @@ def _cut(
         counts=counts,
         plan=(*blocks[:6], run, *blocks[6:], shares),
         units=units * shares,
-        scratch=(2 * ROWS + 1) * run + end,
+        rooms=Rooms((threads, (2 * ROWS + 1) * run + end)),
     )
 
 

@@ -1,6 +1,7 @@
 """Pooling's loops for the CPU, in Numba.
 
-Images come as contiguous planes (N·C, H, W) and go as planes; a thread gets a run of planes.
+Images come and go contiguous, (N, C, H, W), and are taken as planes (N·C, H, W); a thread gets a
+run of planes.
 
 **The layout.** As for convolution, a plane is first laid out with its padding, and with stride s
 dealt out to s·s *phases*: in each of them a step of the stride is a step to the neighbour. Windows
@@ -204,7 +205,10 @@ def largest(
     pool: int, x: Array, out: Array, window: Ints, room: Ints, scratch: Array, taps: Array
 ) -> None:
     """`_largest` with a run of planes to each thread."""
-    spread(pool, scratch.shape[0], _largest_part, (x, out, window, room, scratch, taps))
+    planes = x.reshape(-1, x.shape[2], x.shape[3])
+    into = out.reshape(-1, out.shape[2], out.shape[3])
+    args = (planes, into, window, room, scratch, taps)
+    spread(pool, scratch.shape[0], _largest_part, args)
 
 
 # --- values at indices ----------------------------------------------------------------------------
@@ -334,7 +338,9 @@ def pool(
     bool, scratch: Array,
 ) -> None:  # fmt: skip
     """`_pool` with a run of planes to each thread."""
-    args = (x, out, window, room, rows, columns, mean, scratch)
+    planes = x.reshape(-1, x.shape[2], x.shape[3])
+    into = out.reshape(-1, out.shape[2], out.shape[3])
+    args = (planes, into, window, room, rows, columns, mean, scratch)
     spread(pool, scratch.shape[0], _pool_part, args)
 
 
@@ -408,4 +414,7 @@ def back(
     pool: int, g: Array, dx: Array, window: Ints, rows: Array, columns: Array, rooms: Array
 ) -> None:
     """`_hand_back` with a run of planes to each thread."""
-    spread(pool, rooms.shape[0], _hand_back, (g, dx, window, rows, columns, rooms))
+    planes = g.reshape(-1, g.shape[2], g.shape[3])
+    into = dx.reshape(-1, dx.shape[2], dx.shape[3])
+    args = (planes, into, window, rows, columns, rooms)
+    spread(pool, rooms.shape[0], _hand_back, args)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import ready
+from .arrays import flat, ready
 from .cpu_jit import entry, launch, worker
 from .cpu_math import exp, number, order
 from .cpu_spread import portion, spread
@@ -213,15 +213,11 @@ def _scratch(x: Any, copies: int = 1) -> Any:
     return np.empty((threads, size) if copies == 1 else (threads, copies, size), x.dtype)
 
 
-def _flat(x: Any) -> Any:
-    return ready(x).reshape(-1)
-
-
 def _along(x: Any, dim: int, kind: int) -> Any:
     if dim != x.ndim - 1:
         return NotImplemented
     out, scratch = np.empty(x.shape, x.dtype), _scratch(x)
-    args = (_flat(x), _flat(out), scratch, kind, x.shape[-1])
+    args = (flat(x), flat(out), scratch, kind, x.shape[-1])
     launch(softmax_kernel, len(scratch), *args)
     return out
 
@@ -240,7 +236,7 @@ def cross_entropy(x: Any, labels: Any) -> Any:
     if not _fit(labels, x):
         return NotImplemented
     out, scratch = np.empty(len(x), x.dtype), _scratch(x, 2)
-    args = (_flat(x), ready(labels), out, scratch, x.shape[1])
+    args = (flat(x), ready(labels), out, scratch, x.shape[1])
     launch(losses_kernel, len(scratch), *args)
     return np.add.reduce(out) / x.dtype.type(len(x))
 
@@ -250,7 +246,7 @@ def cross_entropy_back(g: Any, out: Any, x: Any, labels: Any) -> Any:
     if not _fit(labels, x):
         return NotImplemented
     dx, scratch = np.empty(x.shape, x.dtype), _scratch(x)
-    args = (_flat(x), ready(labels), _flat(dx), scratch, float(g) / len(x), x.shape[1])
+    args = (flat(x), ready(labels), flat(dx), scratch, float(g) / len(x), x.shape[1])
     launch(losses_back_kernel, len(scratch), *args)
     return dx
 

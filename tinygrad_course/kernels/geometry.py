@@ -17,6 +17,7 @@ Shape = Sequence[int]
 
 _AXES = ("width", "height", "depth")
 _SEVERAL = (tuple, list, np.ndarray)
+_INT = frozenset((int,))
 
 
 def numbers(value: int | Sequence[int], n: int, name: str) -> tuple[int, ...]:
@@ -32,7 +33,7 @@ def numbers(value: int | Sequence[int], n: int, name: str) -> tuple[int, ...]:
     """
     if type(value) is int:
         return (value,) * n
-    if type(value) is tuple and len(value) == n and all(type(v) is int for v in value):
+    if type(value) is tuple and len(value) == n and _INT.issuperset(map(type, value)):
         return value
     try:
         several = tuple(map(index, value if isinstance(value, _SEVERAL) else (value,)))

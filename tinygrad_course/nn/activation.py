@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from tinygrad_course import creation
 from tinygrad_course.errors import ShapeError
+from tinygrad_course.ops import elementwise as ops
 
 from . import functional as F
 from . import init
@@ -25,6 +26,8 @@ class _Activation(Module):
         self.inplace = inplace
 
     def forward(self, input: Any) -> Any:
+        if not self._options:
+            return type(self)._function(input)
         return type(self)._function(input, **{n: getattr(self, n) for n in self._options})
 
     def extra_repr(self) -> str:
@@ -36,7 +39,7 @@ class _Activation(Module):
 class ReLU(_Activation):
     """max(x, 0)."""
 
-    _function = F.relu
+    _function = ops.relu
 
     def __init__(self, inplace: bool = False) -> None:
         self._keep(inplace)
@@ -163,7 +166,7 @@ class Softplus(_Activation):
 class Sigmoid(_Activation):
     """1 / (1 + e⁻ˣ)."""
 
-    _function = F.sigmoid
+    _function = ops.sigmoid
 
     def __init__(self) -> None:
         self._keep()
@@ -181,7 +184,7 @@ class LogSigmoid(_Activation):
 class Tanh(_Activation):
     """tanh x."""
 
-    _function = F.tanh
+    _function = ops.tanh
 
     def __init__(self) -> None:
         self._keep()

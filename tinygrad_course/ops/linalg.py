@@ -287,21 +287,19 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 
     Shapes: input (..., in), weight (out, in), bias (out,), result (..., out).
     """
-    x = input
-    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+    x, shape, form = input, tuple(input.shape), tuple(weight.shape)
+    if len(form) != 2 or not shape or shape[-1] != form[1]:
         raise ShapeError(
-            f"linear: the input has {x.shape[-1] if x.ndim else 'no'} features (shape "
-            f"{tuple(x.shape)}), the weight {tuple(weight.shape)} takes {weight.shape[-1]}"
+            f"linear: the input has {shape[-1] if shape else 'no'} features (shape {shape}), the "
+            f"weight {form} takes {form[-1]}"
         )
-    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
-        raise ShapeError(
-            f"linear: the bias has shape {tuple(bias.shape)}, expected ({weight.shape[0]},)"
-        )
+    if bias is not None and tuple(bias.shape) != form[:1]:
+        raise ShapeError(f"linear: the bias has shape {tuple(bias.shape)}, expected ({form[0]},)")
     if x.dtype != weight.dtype:
         need_products("linear", x, weight)
-    flat = x if x.ndim == 2 else reshape_(x, (-1, x.shape[-1]) if x.ndim != 1 else (1, -1))
+    flat = x if len(shape) == 2 else reshape_(x, (-1, shape[-1]) if len(shape) != 1 else (1, -1))
     out = linear_rows(flat, weight) if bias is None else linear_rows(flat, weight, bias)
-    return out if x.ndim == 2 else owned(reshape_(out, (*x.shape[:-1], weight.shape[0])))
+    return out if len(shape) == 2 else owned(reshape_(out, (*shape[:-1], form[0])))
 
 
 def mm(input: Any, mat2: Any) -> Any:

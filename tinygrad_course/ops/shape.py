@@ -100,6 +100,8 @@ def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
 
 def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     lead = x.ndim - len(shape)
+    if x.shape[lead:] == shape:
+        return np.add.reduce(x, tuple(range(lead)), x.dtype)
     axes = [i for i, n in enumerate(x.shape) if i < lead or n != shape[i - lead]]
     out = np.add.reduce(x, tuple(axes), x.dtype)
     return out if out.shape == shape else out.reshape(shape)
@@ -210,11 +212,12 @@ def reshape_(input: Any, *shape: Any, **by_name: Any) -> Any:
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """The dimensions from `start_dim` to `end_dim` made into one."""
-    first, last = normal_dim(start_dim, input.ndim), normal_dim(end_dim, input.ndim)
+    old = tuple(input.shape)
+    first, last = normal_dim(start_dim, len(old)), normal_dim(end_dim, len(old))
     if first > last:
         raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    shape = tuple(input.shape)
-    return reshape_(input, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+    shape = (*old[:first], math.prod(old[first : last + 1]), *old[last + 1 :])
+    return reshape(input, shape=shape, source=old)
 
 
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:

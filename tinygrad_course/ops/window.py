@@ -28,34 +28,34 @@ def _kernel(name: str) -> Any:
     return lambda *arrays, **how: devices.kernel(name, arrays[0])(*arrays, **how)
 
 
-_conv2d, _input, _weight = map(_kernel, ("conv2d", "conv2d_input", "conv2d_weight"))
-
 # `image` and `window` are the sizes (H, W) of the input and (kh, kw) of the weight; `how` is
 # stride, padding, dilation and groups.
 conv2d_rows = Primitive(
     "conv2d", "out[n,o,i,j] = Σ w[o,c,p,q] · x[n, c, s·i + d·p − pad, s·j + d·q − pad] + b[o]",
-    lambda x, w, *b, image, window, **how: _conv2d(x, w, *b, **how),
+    lambda x, *w, image, window, **how: devices.kernel("conv2d", x)(x, *w, **how),
     lambda g, out, x, w, b, **sizes: conv2d_input(g, w, **sizes),
     lambda g, out, x, w, b, **sizes: conv2d_weight(x, g, **sizes),
     devices.faster("conv2d_bias", lambda g, out, x, w, b, **_: sum_over(
-        g, dim=(0, 2, 3), keepdim=False, source=tuple(g.shape))),
+        g, dim=(0, 2, 3), keepdim=False, source=tuple(g.shape)), least=0),
 )
 conv2d_input = Primitive(
     "conv2d_input", "the gradient of conv2d with respect to its input",
-    lambda y, w, *, image, window, **how: _input(y, w, size=image, **how),
+    lambda y, w, *, image, window, **how: devices.kernel("conv2d_input", y)(
+        y, w, size=image, **how),
     lambda g, out, y, w, **sizes: conv2d_rows(g, w, **sizes),
     lambda g, out, y, w, **sizes: conv2d_weight(g, y, **sizes),
 )
 conv2d_weight = Primitive(
     "conv2d_weight", "the gradient of conv2d with respect to its weight",
-    lambda x, y, *, image, window, **how: _weight(x, y, size=window, **how),
+    lambda x, y, *, image, window, **how: devices.kernel("conv2d_weight", x)(
+        x, y, size=window, **how),
     lambda g, out, x, y, **sizes: conv2d_input(y, g, **sizes),
     lambda g, out, x, y, **sizes: conv2d_rows(x, g, **sizes),
 )
 
 max_rows = Primitive(
     "max_pool2d", "the largest value of each window",
-    lambda x, *, size, **how: _kernel("max_pool2d")(x, **how),
+    lambda x, *, size, **how: devices.kernel("max_pool2d", x)(x, **how),
     lambda g, out, x, *, size, **how: pool_put(g, max_indices(x, **how), size=size),
 )
 max_indices = Primitive(
@@ -71,7 +71,7 @@ adaptive_indices = Primitive(
 )
 pool_take = Primitive(
     "pool_take", "the elements at the indices, image by image",
-    lambda x, indices, *, size: _kernel("pool_take")(x, indices),
+    lambda x, indices, *, size: devices.kernel("pool_take", x)(x, indices),
     lambda g, out, x, indices, *, size: pool_put(g, indices, size=size),
 )
 pool_put = Primitive(
@@ -80,7 +80,7 @@ pool_put = Primitive(
 )
 avg_rows = Primitive(
     "avg_pool2d", "the mean of each window",
-    lambda x, *, size, **how: _kernel("avg_pool2d")(x, **how),
+    lambda x, *, size, **how: devices.kernel("avg_pool2d", x)(x, **how),
     lambda g, out, x, *, size, **how: avg_input(g, size=size, **how),
 )
 avg_input = Primitive(

@@ -150,9 +150,9 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or make those that are there zero."""
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad._data))
+            for node in [p._node for p in group["params"]]:
+                if node is not None and getattr(node, "grad", None) is not None:
+                    node.grad = None if set_to_none else Tensor(np.zeros_like(node.grad._data))
 
     # --- state ---
 
