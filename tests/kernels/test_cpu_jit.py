@@ -42,8 +42,7 @@ def check(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return result
 
 
-@pytest.mark.parametrize("layer", ["default", "workqueue"])
-def test_two_python_threads_at_once(layer: str) -> None:
+def test_two_python_threads_at_once() -> None:
     code = """
 assert right()
 results = []
@@ -54,12 +53,11 @@ workers = [threading.Thread(target=work) for _ in range(2)]
 [t.join() for t in workers]
 assert all(results) and len(results) == 60
 """
-    check(CONVOLVE + code, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2")
+    check(CONVOLVE + code, NUMBA_NUM_THREADS="2")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-@pytest.mark.parametrize("layer", ["default", "workqueue"])
-def test_forked_children_compute(layer: str) -> None:
+def test_forked_children_compute() -> None:
     code = """
 import os, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
@@ -71,7 +69,7 @@ if child == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert right()
 """
-    check(CONVOLVE + code, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2")
+    check(CONVOLVE + code, NUMBA_NUM_THREADS="2")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numba.core.errors import TypingError
 
-from tinygrad_course.kernels import threads
 from tinygrad_course.kernels.cpu_jit import entry, worker
 from tinygrad_course.kernels.cpu_spread import portion, spread
+from tinygrad_course.kernels.cpu_team import Team
 
 
 @worker
@@ -31,16 +31,20 @@ def noted_twice(pool, x, count):
     spread(pool, count, _note, (x, x, (0, 1), False, count))
 
 
-def _pool(count):
-    """A pool's address, if there is one and it is wanted."""
-    return threads._pool if threads.threads_for(1 << 60, 1) >= count > 1 else 0
+@pytest.fixture(scope="module")
+def team():
+    """The address of a team of three, awake."""
+    three = Team(3)
+    three.wake()
+    yield three.address
+    three.end()
 
 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_each_part_is_done_once(count, dtype):
+def test_each_part_is_done_once(count, dtype, team):
     x, parts = np.zeros(11, dtype), np.array([1] * 11 if count == 1 else [1] * 5 + [2] * 6)
-    for pool in (0, _pool(count)):
+    for pool in (0, team):
         x[:] = 0
         noted(pool, x, None, False, count)
         assert (x == 10 * parts).all()
@@ -48,23 +52,24 @@ def test_each_part_is_done_once(count, dtype):
         assert (x == 30 * parts + 1).all()
 
 
-def test_one_after_the_other():
-    for pool in (0, _pool(2)):
+def test_one_after_the_other(team):
+    for pool in (0, team):
         x = np.zeros(4)
         noted_twice(pool, x, 2)
         assert x.tolist() == [41, 41, 82, 82]
 
 
-def test_nothing_to_do():
-    for count in (0, 1, 2):
-        noted(0, np.zeros(0), None, False, count)
-    x = np.zeros(3)
-    noted(0, x, None, False, 0)
-    assert (x == 0).all()
+def test_nothing_to_do(team):
+    for pool in (0, team):
+        for count in (0, 1, 2):
+            noted(pool, np.zeros(0), None, False, count)
+        x = np.zeros(3)
+        noted(pool, x, None, False, 0)
+        assert (x == 0).all()
 
 
-def test_more_parts_than_threads():
-    for pool in (0, _pool(2)):
+def test_more_parts_than_threads(team):
+    for pool in (0, team):
         x = np.zeros(70)
         noted(pool, x, None, False, 7)
         assert (x == np.repeat(np.arange(1, 8), 10) * 10).all()

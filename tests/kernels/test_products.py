@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
-from tinygrad_course.kernels import products, threads
+from tinygrad_course.kernels import cpu_product, products, threads
+from tinygrad_course.kernels.cpu_team import Team
 
 from .test_cpu_jit import check
 
@@ -15,11 +17,21 @@ from .test_cpu_jit import check
 @pytest.fixture(scope="module", autouse=True)
 def _in_parts():
     """Every product counts as large, and there are three threads to share it."""
+    three = Team(3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "_LEAST", 0)
-        patch.setattr(threads, "share_products", lambda: True)
+        patch.setattr(products, "_LEAST_ASLEEP", 0)
+        patch.setattr(threads, "_team", three)
         patch.setattr(threads, "get_num_threads", lambda: 3)
         yield
+    three.end()
+
+
+@pytest.fixture(params=["by the team", "asleep"])
+def _both_ways(request, monkeypatch):
+    """NumPy's BLAS called by its address, or, where it is not OpenBLAS, through NumPy."""
+    if request.param == "asleep":
+        monkeypatch.setattr(cpu_product, "_blas", lambda char: 0)
 
 
 @st.composite
@@ -41,7 +53,8 @@ def operands(draw):
     return a, b
 
 
-@settings(deadline=None)
+@pytest.mark.usefixtures("_both_ways")
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pair=operands())
 def test_in_parts_as_in_one(pair):
     out, expected = products.matmul(*pair), np.matmul(*pair)
@@ -58,43 +71,80 @@ def test_other_dtypes_are_numpys(dtype):
     assert (out == np.matmul(a, a)).all()
 
 
-def test_bad_shapes_raise_as_numpys():
+@pytest.mark.usefixtures("_both_ways")
+@pytest.mark.parametrize("shapes", [((3, 3), (4, 40)), ((5, 2, 3), (4, 2)), ((2, 3), (2, 4, 2))])
+def test_bad_shapes_raise_as_numpys(shapes):
     with pytest.raises(ValueError, match="matmul"):
-        products.matmul(np.ones((40, 3)), np.ones((4, 40)))
+        products.matmul(*map(np.ones, shapes))
+
+
+@pytest.mark.parametrize("sizes", [(700, 40, 9), (9, 40, 700), (30, 900, 30), (64, 300, 90)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cuts_of_every_side(sizes, dtype):
+    m, k, n = sizes
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(-9, 9, size).astype(dtype) for size in ((m, k), (k, n)))
+    for x in (a, np.asfortranarray(a), np.repeat(a, 2, 1)[:, ::2]):
+        for y in (b, np.asfortranarray(b), np.repeat(b, 2, 0)[::2]):
+            np.testing.assert_array_equal(cpu_product.matmul(x, y, 3), a @ b)
+
+
+@pytest.mark.parametrize(
+    "sizes", [(1, 5, 40), (40, 5, 1), (3, 1, 3), (1, 1, 1), (3, 0, 2), (0, 3, 2)]
+)
+def test_rows_that_stand_nowhere(sizes):
+    """One row, as NumPy hands it out, may have any stride."""
+    m, k, n = sizes
+    a, b = np.broadcast_to(np.arange(k + 0.0), (m, k)), np.broadcast_to(np.float64(3), (k, n))
+    one = np.lib.stride_tricks.as_strided(np.arange(k + 0.0), (1, k), (0, 8))
+    for x in (a, a.T.copy().T, one):
+        for y in (b, b.T, b.copy()):
+            if x.shape[1] == y.shape[0]:
+                np.testing.assert_array_equal(cpu_product.matmul(x, y, 3), np.matmul(x, y))
+
+
+def test_this_numpys_blas_is_known():
+    """With a wheel's: elsewhere NumPy multiplies, and only large products are shared out."""
+    names = [d["filepath"] for d in threadpool_info() if d["internal_api"] == "openblas"]
+    assert bool(cpu_product._blas("f")) == any("numpy" in name for name in names)
+    assert cpu_product._blas("d") != cpu_product._blas("f") or not names
 
 
 def test_products_are_shared_only_where_numpy_is_held_to_one_thread():
     code = """
 import numpy as np, tinygrad_course as tc
 from threadpoolctl import threadpool_info
-from tinygrad_course.kernels import products, threads
+from tinygrad_course.kernels import cpu_product, products, threads
 rng = np.random.default_rng(0)
 a = rng.integers(-4, 5, (330, 330)).astype("f4")
-assert a.size * 330 >= products._LEAST
 used = []
-real = threads.side_by_side
-def counted(function, parts):
-    used.append(len(parts))
-    real(function, parts)
-threads.side_by_side = counted
-def product():
+def counted(name, real, parts):
+    def count(*args):
+        used.append((name, parts(*args)))
+        return real(*args)
+    return count
+threads.side_by_side = counted("asleep", threads.side_by_side, lambda function, parts: len(parts))
+cpu_product.matmul = counted("team", cpu_product.matmul, lambda a, b, n: n)
+def product(a):
     used.clear()
     assert (products.matmul(a, a) == a.astype("f8") @ a).all()
     return used
-assert product() == []  # nothing was spread over threads yet
+assert product(a) == []  # nothing was spread over threads yet
 assert threads.threads_for(1 << 60, 1) == 2
-assert [d["num_threads"] for d in threadpool_info() if d["user_api"] == "blas"] == [1]
-assert product() == [2]
+assert [d["num_threads"] for d in threadpool_info() if "numpy.libs" in d["filepath"]] == [1]
+assert product(a) == [("team", 2)]
+assert product(a[:64, :64]) == []
+assert product(a[None]) == [("asleep", 2)]
 tc.set_num_threads(1)
-assert product() == []
+assert product(a) == []
 tc.set_num_threads(2)
 import os, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
 child = os.fork()
 if child == 0:
-    os._exit(0 if product() == [] else 1)
+    os._exit(0 if product(a) == [] else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-assert product() == [2]
+assert product(a) == [("team", 2)]
 """
     check(code, NUMBA_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2")
 

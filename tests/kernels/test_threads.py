@@ -59,24 +59,32 @@ def test_asking_needs_no_compiler():
     )
 
 
-def test_the_pool_uses_as_many_as_were_set():
+def test_kernels_have_as_many_parts_as_were_set():
     code = """
-import ctypes, tinygrad_course as tc
+import tinygrad_course as tc
+from tinygrad_course.kernels import cpu_jit
+real, used = cpu_jit.spread, set()
+def told(kernel, threads, *args):
+    used.add(threads)
+    return real(kernel, threads, *args)
+cpu_jit.spread = told
 assert threads.threads_for(1 << 60, 1) == 4
-kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5, *[ctypes.c_size_t] * 3)
-real, used = kind(threads._pool), set()
-@kind
-def told(*args):
-    used.add(args[-1])
-    real(*args)
-threads._pool = ctypes.cast(told, ctypes.c_void_p).value
-for n in (2, 3, 1, 2):
+for n in (2, 3, 1, 4):
     used.clear()
     tc.set_num_threads(n)
     assert right()
-    assert used == ({n} if n > 1 else set()), (n, used)
+    assert used == {n}, (n, used)
 """
     check(CONVOLVE + code, NUMBA_NUM_THREADS="4")
+
+
+def test_without_threadpoolctl_kernels_stay_on_one():
+    code = """
+sys.modules["threadpoolctl"] = None
+assert threads.threads_for(1 << 60, 1) == 1
+assert right() and not threads.share_products()
+"""
+    check(CONVOLVE + code, NUMBA_NUM_THREADS="2")
 
 
 def test_results_are_the_same_bit_for_bit():

@@ -200,7 +200,7 @@ def entry(function: Kernel) -> Kernel:
 
 
 def launch(kernel: Kernel, threads: int, *args: Any) -> Any:
-    """Call a kernel, with the pool that its parts are given to if they are more than one."""
+    """Call a kernel, with the team that its parts are given to if they are more than one."""
     if (kernel, args[0].dtype) not in _compiled:
         return spread(_first, threads, kernel, *args)
     return kernel(0, *args) if threads == 1 else spread(kernel, threads, *args)
@@ -213,7 +213,7 @@ _announced = False
 _misses = 0  # kernels that were not found on disk
 
 
-def _first(pool: int, kernel: Kernel, *args: Any) -> Any:
+def _first(team: int, kernel: Kernel, *args: Any) -> Any:
     known = len(getattr(kernel, "signatures", ()))
     timer = threading.Timer(1.0, _announce, (kernel, known, _misses))
     timer.daemon = True
@@ -221,7 +221,7 @@ def _first(pool: int, kernel: Kernel, *args: Any) -> Any:
     collecting = gc.isenabled()
     gc.disable()  # what the compiler makes stays: looking through it over and over takes a tenth
     try:
-        return kernel(pool, *args)
+        return kernel(team, *args)
     finally:
         if collecting:
             gc.enable()

@@ -58,7 +58,7 @@ def lanes(dtype: Dtype) -> int:
     return BYTES // np.dtype(dtype).itemsize
 
 
-class _View:
+class View:
     """An array inside of an intrinsic."""
 
     def __init__(self, context: Any, builder: Any, kind: Any, value: Value) -> None:
@@ -132,7 +132,7 @@ def products(rows: int, vectors: int) -> Any:
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Value:
             arrays = [(takes[i], args[i]) for i in (0, 2, 3, 4, 5, 6)]
-            views = [_View(context, builder, *array) for array in arrays]
+            views = [View(context, builder, *array) for array in arrays]
             _products(builder, (rows, vectors), views, args[1], *args[7:])
             return context.get_dummy_value()
 
@@ -142,7 +142,7 @@ def products(rows: int, vectors: int) -> Any:
 
 
 def _products(
-    builder: Any, shape: tuple[int, int], views: list[_View], m: Value, lo: Value, hi: Value
+    builder: Any, shape: tuple[int, int], views: list[View], m: Value, lo: Value, hi: Value
 ) -> None:
     c, a, across, along, b, places = views
     lines = [builder.add(m, _INT(i)) for i in range(shape[0])]
@@ -191,7 +191,7 @@ def dots(rows: int, vectors: int) -> Any:
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Value:
             arrays = [(takes[i], args[i]) for i in (0, 3, 4, 5, 6, 7, 8)]
-            views = [_View(context, builder, *array) for array in arrays]
+            views = [View(context, builder, *array) for array in arrays]
             _dots(builder, (rows, vectors), views, *args[1:3], *args[9:])
             return context.get_dummy_value()
 
@@ -201,7 +201,7 @@ def dots(rows: int, vectors: int) -> Any:
 
 
 def _dots(
-    builder: Any, shape: tuple[int, int], views: list[_View], m: Value, t: Value, lo: Value, hi:
+    builder: Any, shape: tuple[int, int], views: list[View], m: Value, t: Value, lo: Value, hi:
     Value,
 ) -> None:  # fmt: skip
     c, a, across, along, b, places, steps = views
@@ -245,7 +245,7 @@ def sandwich(matrix: Matrix) -> Any:
         at = (types.intp, types.intp, types.intp)
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Value:
-            into, source = (_View(context, builder, k, args[i]) for k, i in ((dst, 0), (src, 4)))
+            into, source = (View(context, builder, k, args[i]) for k, i in ((dst, 0), (src, 4)))
             n = range(len(matrix[0]))
             x = [[source.load(_at(source, args[5:], i, j)) for i in n] for j in n]
             columns = [[_combined(source, row, column) for row in matrix] for column in x]
@@ -259,12 +259,12 @@ def sandwich(matrix: Matrix) -> Any:
     return block
 
 
-def _at(view: _View, grid: Values, i: int, j: int) -> Value:
+def _at(view: View, grid: Values, i: int, j: int) -> Value:
     start, down, right = grid
     return view.at(start, view.builder.mul(down, _INT(i)), view.builder.mul(right, _INT(j)))
 
 
-def _combined(view: _View, row: tuple[float, ...], vectors: Values) -> Value:
+def _combined(view: View, row: tuple[float, ...], vectors: Values) -> Value:
     """Σ_k row[k] · vectors[k], without the zeros."""
     builder, total = view.builder, None
     for factor, vector in zip(row, vectors, strict=True):
@@ -284,7 +284,7 @@ def _turn_square(typing: Any, dst: Any, src: Any) -> Any:
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Value:
         into, source = (
-            _View(context, builder, kind, value)
+            View(context, builder, kind, value)
             for kind, value in zip((dst, src), args, strict=True)
         )
         lanes = source.vector.count

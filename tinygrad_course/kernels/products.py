@@ -1,17 +1,19 @@
 """Large products of matrices, cut up for several threads.
 
 NumPy's BLAS has threads of its own, which wait by spinning and take the cores from the kernels'.
-When these are at work it is held to one thread (`threads`), and a large product is shared out among
-Python threads here, which wait asleep: NumPy lets go of the interpreter while it multiplies.
+When these are at work it is held to one thread (`threads`). A product of two matrices is then
+shared out among the kernels' threads (`cpu_product`); one of many matrices, or where NumPy has
+another BLAS, among Python threads here, which wait asleep: NumPy lets go of the interpreter while
+it multiplies.
 
-A block kernel of our own, in explicit vectors, came to 80 % of OpenBLAS's speed on one thread. On
-two it took half the time for the products of a small network, one after the other, but in its
-training step, where its threads fall asleep between them, it was slower: so there is none.
+A block kernel of our own, in explicit vectors, came to 80 % of OpenBLAS's speed on one thread: so
+there is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,8 @@ from . import memory, threads
 
 Array = Any
 
-_LEAST = 1 << 25  # products of numbers: below, waking a thread takes longer than it saves
+_LEAST = 1 << 20  # products of numbers that sharing them out pays for ...
+_LEAST_ASLEEP = 1 << 25  # ... and that it pays for if threads must wake up
 _FEW = 48  # rows: up to here OpenBLAS takes x Wᵀ more slowly than (W xᵀ)ᵀ, ...
 _TURNED = 1 << 20  # ... by more than the copy takes from this many products on
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -38,18 +41,30 @@ def matmul(a: Array, b: Array) -> Array:
 
 
 def _matmul(a: Array, b: Array) -> Array:
-    if not _is_large(a, b) or not threads.share_products():
+    work = a.size * b.shape[-1] if b.ndim else 0
+    if work < _LEAST or not _are_floats(a, b) or not threads.share_products():
         return np.matmul(a, b)
-    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
-    out = memory.empty(shape, a.dtype)
-    threads.side_by_side(np.matmul, list(_parts(a, b, out, threads.get_num_threads())))
+    count = threads.get_num_threads()
+    out = _by_the_team()(a, b, count) if a.ndim == b.ndim == 2 else None
+    if out is None and work < _LEAST_ASLEEP:
+        return np.matmul(a, b)
+    if out is None:
+        shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+        out = memory.empty(shape, a.dtype)
+        threads.side_by_side(np.matmul, list(_parts(a, b, out, count)))
     return out
 
 
-def _is_large(a: Array, b: Array) -> bool:
-    if a.ndim < 2 or b.ndim < 2 or a.size * b.shape[-1] < _LEAST:
-        return False
-    return type(a) is np.ndarray is type(b) and a.dtype == b.dtype and a.dtype in _DTYPES
+@cache
+def _by_the_team() -> Callable[[Array, Array, int], Array | None]:
+    from . import cpu_product  # needs Numba, which is loaded when there is a team
+
+    return cpu_product.matmul
+
+
+def _are_floats(a: Array, b: Array) -> bool:
+    alike = type(a) is np.ndarray is type(b) and a.dtype == b.dtype
+    return alike and a.ndim > 1 < b.ndim and a.dtype in _DTYPES
 
 
 def _parts(a: Array, b: Array, out: Array, parts: int) -> Iterator[tuple[Array, Array, Array]]:

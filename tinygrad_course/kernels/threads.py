@@ -1,20 +1,19 @@
-"""One pool of threads for the kernels: how many it has, when work is spread over it, and who else
+"""One team of threads for the kernels: how many it has, when work is spread over it, and who else
 must be quiet meanwhile.
 
-The pool is Numba's. Threads of several pools that wait for work by spinning take the cores from
-each other, so when the first kernel is spread over threads, NumPy's matrix products are held to one
-thread, and GNU OpenMP's threads are told to fall asleep soon. Large products are then shared out
-among Python threads, which wait asleep (`products`).
+Threads of several pools that wait for work by spinning take the cores from each other, so when the
+first kernel is spread over threads (`cpu_team`), NumPy's matrix products are held to one thread.
+Large ones are then shared out among the team's threads, too (`products`).
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from typing import Any
 
 from tinygrad_course.errors import OptionError
@@ -68,7 +67,7 @@ def _checked(n: Any, name: str) -> int:
 
 
 def _most() -> int:
-    """The size of Numba's pool, whether Numba is loaded yet or not."""
+    """How many threads Numba would have, whether it is loaded yet or not."""
     if "numba" in sys.modules:
         return int(sys.modules["numba"].config.NUMBA_NUM_THREADS)
     given = os.environ.get("NUMBA_NUM_THREADS", "")
@@ -92,25 +91,27 @@ def threads_for(work: int, least: int) -> int:
     if work < least or _forked:
         return 1
     threads = get_num_threads()
-    if threads > 1 and _gate is None:
+    if threads > 1 and _alone is None:
         _start()
-    return 1 if _alone or work < least * _dearer else threads
+    return 1 if _alone else threads
 
 
 def spread(kernel: Callable[..., Any], threads: int, *args: Any) -> Any:
-    """Call `kernel(pool, *args)`: `pool` is what has the pool's threads do something, by its
-    address, or 0 where this thread is to do it all, because others have the pool."""
+    """Call `kernel(team, *args)`: `team` is the address of the team that is to do its parts, or 0
+    where this thread is to do them all, because another Python thread has the team."""
     if threads == 1 or not _gate.acquire(blocking=False):
         return kernel(0, *args)
     try:
-        return kernel(_pool, *args)
+        if _team.asleep:
+            _team.wake()
+        return kernel(_team.address, *args)
     finally:
         _gate.release()
 
 
 def share_products() -> bool:
     """Whether NumPy's products are held to one thread, and there are others to share them with."""
-    return _gate is not None and not (_alone or _forked) and get_num_threads() > 1
+    return _team is not None and not _forked and get_num_threads() > 1
 
 
 def side_by_side(function: Callable[..., Any], parts: list[tuple[Any, ...]]) -> None:
@@ -127,88 +128,40 @@ def side_by_side(function: Callable[..., Any], parts: list[tuple[Any, ...]]) -> 
 
 
 _helpers: Any = None  # a ThreadPoolExecutor, when first needed
-
-
-class _Open:
-    """A gate for threading layers that several Python threads may enter at once."""
-
-    def acquire(self, blocking: bool = True) -> bool:
-        return True
-
-    def release(self) -> None:
-        pass
-
-
-_gate: Any = None  # set when threads are first wanted
-_pool = 0  # the address of what has threads do something
-_dearer = 1  # how much more work a parallel launch must bring on this threading layer
+_team: Any = None  # a cpu_team.Team, when threads are first wanted
+_gate = threading.Lock()  # one kernel at a time has the team
 _forked = False
-_alone = False  # NumPy's matrix products keep their threads, so the kernels stay on one
+_alone: bool | None = None  # whether kernels stay on one thread, when threads are first wanted
 
 
 def _start() -> None:
-    """Start Numba's threads and learn which layer they are of.
-
-    The layer `workqueue`, Numba's last resort, ends the process when two Python threads enter it at
-    once; whoever finds it taken computes on its own thread instead. A launch costs it 60 µs and
-    more, where the others take 2.
-    """
-    global _gate, _dearer, _alone, _pool
-    numba: Any = importlib.import_module("numba")  # typed in part only
-    _alone = not _one_pool()
-    with _soon_asleep():
-        numba.get_num_threads()
-    _pool = importlib.import_module("llvmlite.binding").address_of_symbol("numba_parallel_for")
-    if numba.threading_layer() == "workqueue":
-        _dearer = 16
-        _gate = threading.Lock()
-    else:
-        _gate = _Open()
+    """Make a team, unless NumPy's matrix products keep their threads, or nothing is compiled."""
+    global _team, _alone
+    nothing_compiled = importlib.import_module("numba").config.DISABLE_JIT
+    _alone = nothing_compiled or importlib.util.find_spec("threadpoolctl") is None
+    if not _alone:
+        _team = importlib.import_module("tinygrad_course.kernels.cpu_team").Team(_most())
+        _hold_products()
 
 
-def _one_pool() -> bool:
-    """Hold NumPy's matrix products to one thread from here on; False if that cannot be done.
+def _hold_products() -> None:
+    """Hold NumPy's matrix products to one thread from here on, and SciPy's if it is there.
 
     The threads of two pools wait for work by spinning, and take the cores from each other: a
-    training step that alternates products and kernels took fifty times as long on two cores.
+    training step that alternated products and kernels took fifty times as long on two cores.
     """
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return False
+    from threadpoolctl import threadpool_limits
+
     threadpool_limits(limits=1, user_api="blas")
-    return True
-
-
-@contextmanager
-def _soon_asleep() -> Iterator[None]:
-    """GNU OpenMP, if loaded inside, lets idle threads sleep after 10,000 turns of a loop, 0.1 ms.
-
-    By default they turn for milliseconds. On cores that others use too, those turns are taken from
-    the threads that have work: a training step of 3 ms took 100. But to wake a thread takes a tenth
-    of a millisecond too, and in a training step the next kernel is seldom further away.
-    """
-    if "OMP_WAIT_POLICY" in os.environ or "GOMP_SPINCOUNT" in os.environ:
-        yield
-        return
-    os.environ["GOMP_SPINCOUNT"] = "10000"
-    try:
-        yield
-    finally:
-        del os.environ["GOMP_SPINCOUNT"]
 
 
 def _after_fork() -> None:
-    """In a forked child: stay on one thread if the parent had started Numba's.
-
-    No thread survives a fork. Numba ends a child that asks for those of GNU OpenMP.
-    """
+    """In a forked child: stay on one thread if the parent had a team. No thread survives a fork."""
     global _forked, _helpers
     _helpers = None
-    if "numba" in sys.modules:
-        with suppress(ValueError):  # raised where no threads were started
-            sys.modules["numba"].threading_layer()
-            _forked = True
+    if _team is not None:
+        _team.forget()
+        _forked = True
 
 
 if hasattr(os, "register_at_fork"):
