@@ -414,7 +414,8 @@ def accumulate(grads: dict[Node, Any], face: type[Value]) -> None:
         if node.extra is not None and node.extra.hooks:
             g = run_hooks(node, g, face)
         if not isinstance(g, (Value, float)) and getattr(node, "grad", None) is None:
-            node.grad = wrap(face, _array(own(g)), None)
+            g = own(g)
+            node.grad = wrap(face, _array(g) if isinstance(g, np.generic) else g, None)
         else:
             _deliver(node, g, face)
 

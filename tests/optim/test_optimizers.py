@@ -11,11 +11,11 @@ import tinygrad_course as tc
 from tinygrad_course import nn, optim
 from tinygrad_course.errors import DtypeError, GradientError, OptionError, ShapeError
 from tinygrad_course.kernels import update
-from tinygrad_course.optim.flat import BLOCK
+from tinygrad_course.optim.flat import BLOCK, LAUNCH
 from tinygrad_course.testing import strategies as ts
 
 SMALL = [(3, 4), (5,), (2, 3, 2), ()]
-LARGE = [(3,), (BLOCK + 5,), (7, 5), (3, BLOCK), (BLOCK // 2,), (BLOCK // 2 + 9,), (2,)]
+LARGE = [(3,), (LAUNCH + 5,), (7, 5), (5, BLOCK), (BLOCK // 2,), (BLOCK // 2 + 9,), (2,)]
 AGREE = {"float64": 1e-9, "float32": 1e-3}
 
 rates = st.sampled_from([1e-3, 0.1]) | st.floats(1e-4, 0.2)

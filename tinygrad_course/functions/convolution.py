@@ -35,7 +35,7 @@ def conv1d(
     >>> tc.nn.functional.conv1d(tc.tensor([[1.0, 4.0, 9.0]]), difference).tolist()
     [[3.0, 5.0]]
     """
-    return _conv(1, input, weight, bias, stride, padding, dilation, groups)
+    return convolve(1, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
@@ -64,7 +64,7 @@ def conv2d(
     >>> tc.nn.functional.conv2d(tc.ones(1, 3, 3), tc.ones(1, 1, 2, 2)).tolist()
     [[[4.0, 4.0], [4.0, 4.0]]]
     """
-    return _conv(2, input, weight, bias, stride, padding, dilation, groups)
+    return convolve(2, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv3d(
@@ -79,18 +79,18 @@ def conv3d(
     >>> tc.nn.functional.conv3d(tc.ones(1, 1, 4, 5, 6), tc.ones(2, 1, 3, 3, 3)).shape
     (1, 2, 2, 3, 4)
     """
-    return _conv(3, input, weight, bias, stride, padding, dilation, groups)
+    return convolve(3, input, weight, bias, stride, padding, dilation, groups)
 
 
-def _conv(
+def convolve(
     n: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:  # fmt: skip
-    """Convolution over n dimensions."""
-    name = f"conv{n}d"
+    """Convolution over n dimensions, 1 to 3: `conv1d`, `conv2d`, `conv3d`."""
+    name, size = f"conv{n}d", tuple(x.shape)
     _check(name, n, x, weight, bias)
-    if len(x.shape) == n + 1:
+    if len(size) == n + 1:
         return squeeze(
-            _conv(n, unsqueeze(x, 0), weight, bias, stride, padding, dilation, groups), 0
+            convolve(n, unsqueeze(x, 0), weight, bias, stride, padding, dilation, groups), 0
         )
     try:
         stride = geometry.numbers(stride, n, "stride")
@@ -104,18 +104,12 @@ def _conv(
         how = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         raise explain(name, (x, weight), how, error) from None
     if n == 2:
-        _check_bias(name, weight.shape[0], bias)
+        form = tuple(weight.shape)
+        _check_bias(name, form[0], bias)
         return conv2d_rows(
-            x,
-            weight,
-            *(() if bias is None else (bias,)),
-            image=tuple(x.shape[2:]),
-            window=tuple(weight.shape[2:]),
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=groups,
-        )
+            x, weight, *(() if bias is None else (bias,)), image=tuple(x.shape[2:]),
+            window=form[2:], stride=stride, padding=padding, dilation=dilation, groups=groups,
+        )  # fmt: skip
     across = _line_conv if n == 1 else _volume_conv
     return _add_bias(name, across(x, weight, stride, padding, dilation, groups), bias)
 

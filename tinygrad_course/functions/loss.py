@@ -256,8 +256,8 @@ def _inside(labels: Any, classes: int) -> bool:
 
 def labels_of(name: str, input: Any, target: Any) -> Any:
     """Class indices as an array that fits the input (N, C, ...) or (C,)."""
-    labels = as_tensor(target)._data
-    fitting = () if input.ndim == 1 else (*input.shape[:1], *input.shape[2:])
+    labels, shape = as_tensor(target)._data, tuple(input.shape)
+    fitting = () if len(shape) == 1 else (*shape[:1], *shape[2:])
     if labels.dtype.kind not in "iu":
         hint = f", or probabilities of the input's shape {input.shape}"
         raise DtypeError(
@@ -265,9 +265,9 @@ def labels_of(name: str, input: Any, target: Any) -> Any:
             f"{labels.shape}; give integers of shape {fitting} (target.long())"
             + (hint if name == "cross_entropy" else "")
         )
-    if input.ndim == 0 or labels.shape != fitting:
+    if not shape or labels.shape != fitting:
         raise ShapeError(
-            f"{name}: an input of shape {input.shape} is (N, C, ...) or (C,) and takes labels of "
+            f"{name}: an input of shape {shape} is (N, C, ...) or (C,) and takes labels of "
             f"shape {fitting}, got {labels.shape}"
         )
     return labels
@@ -362,7 +362,8 @@ def cross_entropy(
     1.3863
     """
     target = as_tensor(target)
-    check_probability("cross_entropy: label_smoothing", label_smoothing)
+    if label_smoothing:
+        check_probability("cross_entropy: label_smoothing", label_smoothing)
     if target.dtype.kind == "f" and target.shape == input.shape:
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     labels = labels_of("cross_entropy", input, target)

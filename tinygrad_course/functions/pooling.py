@@ -44,7 +44,7 @@ def max_pool1d(
     >>> tc.nn.functional.max_pool1d(tc.tensor([[1.0, 3.0, 2.0, 0.0]]), 2).tolist()
     [[3.0, 2.0]]
     """
-    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return largest(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool2d(
@@ -70,7 +70,7 @@ def max_pool2d(
     >>> tc.nn.functional.max_pool2d(tc.arange(16.0).reshape(1, 4, 4), 2).tolist()
     [[[5.0, 7.0], [13.0, 15.0]]]
     """
-    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return largest(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool3d(
@@ -85,17 +85,18 @@ def max_pool3d(
     >>> tc.nn.functional.max_pool3d(tc.arange(8.0).reshape(1, 2, 2, 2), 2).tolist()
     [[[[7.0]]]]
     """
-    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return largest(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def _max_pool(
+def largest(
     n: int, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
     return_indices: bool,
 ) -> Any:  # fmt: skip
+    """The largest value in windows over n dimensions: `max_pool1d`, `max_pool2d`, `max_pool3d`."""
     name = f"max_pool{n}d"
     if _unbatched(name, n, x):
         args = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
-        return _without_batch(_max_pool(n, unsqueeze(x, 0), *args))
+        return _without_batch(largest(n, unsqueeze(x, 0), *args))
     how = _window(name, n, x, kernel_size, stride, padding, dilation, ceil_mode)
     how["ceil_mode"] = ceil_mode
     if n == 3:
@@ -133,7 +134,7 @@ def avg_pool1d(
     >>> tc.nn.functional.avg_pool1d(tc.tensor([[1.0, 3.0, 2.0, 0.0]]), 2).tolist()
     [[2.0, 1.0]]
     """
-    return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+    return average(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
 def avg_pool2d(
@@ -150,7 +151,7 @@ def avg_pool2d(
     >>> tc.nn.functional.avg_pool2d(tc.arange(16.0).reshape(1, 4, 4), 2).tolist()
     [[[2.5, 4.5], [10.5, 12.5]]]
     """
-    return _avg_pool(
+    return average(
         2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )
 
@@ -165,20 +166,21 @@ def avg_pool3d(
     >>> tc.nn.functional.avg_pool3d(tc.arange(8.0).reshape(1, 2, 2, 2), 2).tolist()
     [[[[3.5]]]]
     """
-    return _avg_pool(
+    return average(
         3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )
 
 
-def _avg_pool(
+def average(
     n: int, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
     count_include_pad: bool, divisor_override: int | None,
 ) -> Any:  # fmt: skip
+    """The mean of windows over n dimensions: `avg_pool1d`, `avg_pool2d`, `avg_pool3d`."""
     name = f"avg_pool{n}d"
     counting = {"count_include_pad": count_include_pad, "divisor_override": divisor_override}
     if _unbatched(name, n, x):
         args = (kernel_size, stride, padding, ceil_mode, *counting.values())
-        return squeeze(_avg_pool(n, unsqueeze(x, 0), *args), 0)
+        return squeeze(average(n, unsqueeze(x, 0), *args), 0)
     how = _window(name, n, x, kernel_size, stride, padding, 1, ceil_mode)
     del how["dilation"]
     if n == 3:
@@ -273,7 +275,7 @@ def _adaptive_avg(n: int, x: Any, output_size: Any) -> Any:
         return reduce.mean(x, tuple(range(2, n + 2)), keepdim=True)
     window = _even_window(x, size)
     return (
-        averaged(x, size) if window is None else _avg_pool(n, x, window, None, 0, False, True, None)
+        averaged(x, size) if window is None else average(n, x, window, None, 0, False, True, None)
     )
 
 
@@ -322,7 +324,7 @@ def _adaptive_max(n: int, x: Any, output_size: Any, return_indices: bool) -> Any
         return _without_batch(_adaptive_max(n, unsqueeze(x, 0), output_size, return_indices))
     size = _adaptive_size(name, n, x, output_size)
     if window := _even_window(x, size):
-        return _max_pool(n, x, window, None, 0, 1, False, return_indices)
+        return largest(n, x, window, None, 0, 1, False, return_indices)
     if n == 2:
         return _taken(x, adaptive_indices(x, size=size), return_indices)
     indices = squeeze(adaptive_indices(unsqueeze(x, 2), size=(1, *size)), 2)

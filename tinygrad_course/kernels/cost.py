@@ -17,7 +17,8 @@ def cross_entropy(x: Any, labels: Any, *, ignore: int | None = None) -> Any:
     total = np.add.reduce(np.exp(z, out=z), 0)
     losses = np.log(total, out=total) - chosen
     losses = losses if counted is None else np.where(counted, losses, 0)
-    return (np.add.reduce(losses) / m).astype(x.dtype)
+    mean = np.add.reduce(losses) / m
+    return mean if mean.dtype == x.dtype else mean.astype(x.dtype)
 
 
 def cross_entropy_back(
@@ -30,7 +31,7 @@ def cross_entropy_back(
     z[labels, np.arange(len(x), like=z)] -= 1
     z *= g / m
     z = z if counted is None else np.where(counted, z, 0)
-    return z.T.astype(x.dtype, order="C")
+    return z.T.astype(x.dtype, order="C", copy=False)
 
 
 def one_hot(x: Any, labels: Any, ignore: int | None) -> tuple[Any, Any]:

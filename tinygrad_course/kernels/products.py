@@ -30,12 +30,12 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def matmul(a: Array, b: Array) -> Array:
-    """`np.matmul`; a large product is made in parts, side by side."""
+    """`np.matmul`; a large product is made in parts, side by side, a small one begins sooner."""
     if a.ndim == b.ndim == 2:
-        if a.shape[1] == 1:
-            return np.dot(a, b)  # a column times a row: matmul would not ask the BLAS
-        work = a.size * b.shape[1]
-        if work >= _TURNED and 1 < len(a) <= _FEW and b.flags.f_contiguous:
+        work, inner = a.size * b.shape[1], a.shape[1]
+        if inner == len(b) and (work < _TURNED or inner == 1):
+            return a.dot(b)  # of a column and a row, too, matmul would not ask the BLAS
+        if 1 < len(a) <= _FEW and b.flags.f_contiguous:
             return np.ascontiguousarray(_matmul(b.T, a.T).T)
     return _matmul(a, b)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tinygrad_course import creation
 from tinygrad_course.errors import OptionError
+from tinygrad_course.functions.convolution import convolve
 from tinygrad_course.kernels import geometry
 
 from . import functional as F
@@ -80,10 +81,10 @@ class _Conv(Module):
         padding = self.padding
         if self.padding_mode != "zeros":
             input, padding = F.pad(input, self._border(), self.padding_mode), 0
-        convolve = getattr(F, f"conv{self._dims}d")
         return convolve(
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+            self._dims, input, self.weight, self.bias, self.stride, padding, self.dilation,
+            self.groups,
+        )  # fmt: skip
 
     def _border(self) -> list[int]:
         """(left, right, top, bottom), for as many directions as there are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_course.functions.pooling import average, largest
 from tinygrad_course.kernels import geometry
 
 from . import functional as F
@@ -24,10 +25,9 @@ class _MaxPool(Module):
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
     def forward(self, input: Any) -> Any:
-        pool = getattr(F, f"max_pool{self._dims}d")
-        return pool(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
-            self.return_indices,
+        return largest(
+            self._dims, input, self.kernel_size, self.stride, self.padding, self.dilation,
+            self.ceil_mode, self.return_indices,
         )  # fmt: skip
 
     def extra_repr(self) -> str:
@@ -121,9 +121,8 @@ class _AvgPool(Module):
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
 
     def forward(self, input: Any) -> Any:
-        pool = getattr(F, f"avg_pool{self._dims}d")
-        return pool(
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
+        return average(
+            self._dims, input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
             self.count_include_pad, self.divisor_override,
         )  # fmt: skip
 

@@ -17,10 +17,12 @@ import numpy as np
 
 from tinygrad_course import devices, kernels
 from tinygrad_course.errors import ShapeError
+from tinygrad_course.graph import tick
 from tinygrad_course.tensor import Tensor
 
 BLOCK = 16384  # elements worked on at a time, so that a block stays in the processor's cache
-LAUNCH = 1 << 20  # elements that a GPU copies in the time of a launch
+LAUNCH = 1 << 16  # elements that are copied in the time of another call of a kernel ...
+LAUNCH_CUDA = 1 << 20  # ... and that a GPU copies in that time
 
 
 class Flat:
@@ -35,6 +37,7 @@ class Flat:
         self.dtype = self.params[0].dtype
         ends = np.cumsum([p.numel() for p in self.params]).tolist()
         self.spans = [*zip([0, *ends[:-1]], ends, strict=True)]
+        self.places = [*zip(self.params, self.spans, strict=True)]
         self.steps = [0] * len(self.params)
         self.data = np.empty_like(self.params[0]._data, shape=ends[-1])
         self.grad = np.zeros_like(self.data)
@@ -49,8 +52,9 @@ class Flat:
     def holds(self) -> bool:
         """Make views of parameters that somebody gave other arrays; False, and nothing is done, if
         one has another dtype or device than they were laid out for."""
-        strays = [i for i, p in enumerate(self.params) if p._data is not self.views[i]]
-        if any(_kind(self.params[i]._data) != _kind(self.data) for i in strays):
+        pairs = zip(self.params, self.views, strict=True)
+        strays = [i for i, (p, view) in enumerate(pairs) if p._data is not view]
+        if strays and any(_kind(self.params[i]._data) != _kind(self.data) for i in strays):
             return False
         for i in strays:
             self._adopt(self.params[i], self.views[i])
@@ -75,14 +79,15 @@ class Flat:
         """
         found: list[tuple[int, int, int, list[Any]]] = []  # without parts if taken as it is
         large: dict[int, Any] = {}
-        most = LAUNCH if devices.is_cuda(self.grad) else BLOCK
-        for i, p in enumerate(self.params):
+        most = LAUNCH_CUDA if devices.is_cuda(self.grad) else LAUNCH
+        steps = self.steps
+        for i, (p, (start, end)) in enumerate(self.places):
             node = p._node
             grad = getattr(node, "grad", None)
             if node is None or grad is None:
                 continue
-            self.steps[i] += count
-            (start, end), step, g = self.spans[i], self.steps[i], grad._data.reshape(-1)
+            steps[i] += count
+            step, g = steps[i], grad._data.reshape(-1)
             parts = [g]
             if end - start > most:
                 large[start] = parts.pop()
@@ -90,7 +95,7 @@ class Flat:
                 start, _, _, parts = found.pop()
                 parts.append(g)
             found.append((start, end, step, parts))
-            node.touch()
+            node.seq = tick()  # as touch() does
         self._gather([(a, b, parts) for a, b, _, parts in found if parts])
         return [(a, b, step, large.get(a, self.grad[a:b])) for a, b, step, _ in found]
 
@@ -142,11 +147,13 @@ def _kind(array: Any) -> tuple[Any, type]:
 
 def compiled(p: Any) -> Any:
     """The module of kernels for arrays like p."""
-    return _module("cuda_step" if devices.is_cuda(p) else "update")
+    array: Any = type(p)
+    return _module(array)
 
 
 @cache
-def _module(name: str) -> Any:
+def _module(array: Any) -> Any:
+    name = "update" if issubclass(array, np.ndarray) else "cuda_step"
     return importlib.import_module(f"tinygrad_course.kernels.{name}")
 
 

@@ -115,8 +115,7 @@ class Optimizer:
                 # many parameters are worth the time that it takes to load the compiler
                 run = self._fused if _worth_compiling(flat) else self._blockwise
                 for start, end, step, g in flat.runs(count=bool(memory)):
-                    parts = [m[start:end] for m in memory]
-                    run(flat.data[start:end], g, parts, step, group)
+                    run(flat.data[start:end], g, [m[start:end] for m in memory], step, group)
         return loss
 
     def _blockwise(
