@@ -78,7 +78,7 @@ def by(way: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for room in (cpu_channels_plan, cpu_many, cpu_winograd_plan):
             patch.setattr(room, "pays", lambda *_, here=room: here is WAYS[way])
-        patch.setattr(cpu, "_ways", cpu._ways.__wrapped__)  # which remembers its choices
+        patch.setattr(cpu, "_plan", cpu._plan.__wrapped__)  # which remembers its choices
         yield
 
 

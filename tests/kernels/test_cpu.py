@@ -38,10 +38,10 @@ def on(count: int, way: str = "chosen") -> Iterator[None]:
         patch.setattr(cpu, "threads_for", lambda work, least: min(count, original(1 << 60, 1)))
         if way == "channels":
             patch.setattr(cpu_channels_plan, "pays", lambda *_: True)
-            cpu._ways.cache_clear()
+            cpu._plan.cache_clear()
         yield
     if way == "channels":
-        cpu._ways.cache_clear()
+        cpu._plan.cache_clear()
 
 
 def same(name: str, *arrays: Any, **options: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 Array = Any
 
 _LINE = 64  # bytes of a cache line
-_KEPT = 1 << 19  # bytes of room that are kept for the next call
+_KEPT = 1 << 18  # bytes of room that are kept for the next call
 
 
 def ready(x: Array) -> Array:

@@ -7,7 +7,7 @@ have any layout; none is written to.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,7 +110,7 @@ def avg_pool2d(
     """The mean of each window: `plain.avg_pool2d`."""
     options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
     by = _means(x.shape, x.dtype, options)
-    if not _suits(x):
+    if not by.suits:
         return plain.avg_pool2d(x, **by.options._asdict())
     out, threads = np.empty(by.shape, x.dtype), threads_for(by.work, _LEAST_PIXELS)
     launch(
@@ -130,9 +130,9 @@ def avg_pool2d_input(
     by = _means(shape, g.dtype, options)
     if g.shape != by.shape:
         check_same(g.shape, by.shape, "the gradient")
-    if not _suits(g):
+    if not by.suits:
         return plain.avg_pool2d_input(g, size=size, **by.options._asdict())
-    dx, threads = np.empty(shape, g.dtype), threads_for(math.prod(shape), _LEAST_PIXELS)
+    dx, threads = np.empty(shape, g.dtype), threads_for(by.work, _LEAST_PIXELS)
     room = _rows(threads, g.shape[3] + size[1], g.dtype)
     launch(cpu_pool.back, threads, _ready(g), dx, by.window, *by.counts, room)
     return dx
@@ -142,8 +142,9 @@ class Means(NamedTuple):
     """An average pool of images of one shape and dtype."""
 
     options: Averages
+    suits: bool  # as `_suits` says
     shape: Shape  # of the pooled images
-    work: int  # how many pixels are looked at
+    work: int  # how many pixels there are, or are looked at
     window: Ints
     room: Ints
     numbers: int  # that a thread needs room for
@@ -156,8 +157,9 @@ def _means(x: Shape, dtype: Any, options: Any) -> Means:
     shape, window = by.shape(x), (*by.kernel_size, *by.stride, *by.padding, 1, 1)
     rows, columns = (np.array(axis, dtype) for axis in by.divisors(x[2:], shape[2:]))
     room, (numbers, _) = _room(x[2:], shape[2:], window)
-    work = math.prod(shape) * math.prod(by.kernel_size)
-    return Means(by, shape, work, window, room, numbers, (rows, columns))
+    suits = dtype in _FLOATS and math.prod(shape) > 0
+    work = max(math.prod(x), math.prod(shape) * math.prod(by.kernel_size))
+    return Means(by, suits, shape, work, window, room, numbers, (rows, columns))
 
 
 _room = lru_cache(maxsize=512)(cpu_pool.room_for)
@@ -185,37 +187,56 @@ def _move(source: Array, indices: Array, out: Array, put: bool, threads: int) ->
 
 # --- convolution ----------------------------------------------------------------------------------
 
-Window = tuple[Pair, Pair, Pair, int]  # stride, padding, dilation, groups
+Window = tuple[Pair, Pair, Pair, int]  # what these name
+_OPTIONS = ("stride", "padding", "dilation", "groups")
 
 
-class Ways(NamedTuple):
+class Plan:
+    """A convolution of images and weights of these shapes: what of it is worked out once."""
+
+    def __init__(self, x: Shape, w: Shape, dtype: Any, window: Window, winograd: bool) -> None:
+        self.x, self.w, self.dtype, self.window, self.winograd = x, w, dtype, window, winograd
+        self.out = conv_shape(x, w, *window)
+        self.products = math.prod(self.out) * math.prod(w[1:])
+        self.suits = dtype in _FLOATS and math.prod(x) > 0 and math.prod(w) > 0
+        self._ways: dict[int, Ways] = {}
+
+    def ways(self) -> Ways:
+        """The ways of computing it on as many threads as it deserves now."""
+        threads = threads_for(self.products, _LEAST_PRODUCTS)
+        if threads not in self._ways:
+            self._ways[threads] = Ways(self, threads)
+        return self._ways[threads]
+
+
+_plan = lru_cache(maxsize=512)(Plan)
+
+
+class Ways:
     """Which ways of computing a convolution pay; the first of these that it can take is taken, and
-    if it is none, the plain loops of `cpu_conv`."""
+    if it is none, the plain loops of `cpu_conv`, on images cut for the forward pass and the weight
+    gradient (`cut`) or for the input gradient (`turned`)."""
 
-    many: bool  # images side by side: `cpu_many`
-    fewer: bool  # fewer products: `cpu_winograd`
-    wide_out: bool  # channels side by side, `cpu_channels`, where the output's fill vectors ...
-    wide_in: bool  # ... and where the input's do, for its gradient
+    def __init__(self, plan: Plan, threads: int) -> None:
+        x, w, out, window, dtype = plan.x, plan.w, plan.out, plan.window, plan.dtype
+        self.threads = threads
+        # images side by side: `cpu_many`
+        self.many = cpu_many.pays(x, w, out, *window, threads, dtype)
+        # fewer products: `cpu_winograd`
+        self.fewer = plan.winograd and cpu_winograd_plan.pays(x, w, out, *window, dtype)
+        # channels side by side, `cpu_channels`, where the output's fill vectors ...
+        self.wide_out = cpu_channels_plan.pays(out[1], window[3], dtype)
+        # ... and where the input's do, for its gradient
+        self.wide_in = cpu_channels_plan.pays(x[1], window[3], dtype)
+        self._shapes = (x, w, out, *window, threads)
 
+    @cached_property
+    def cut(self) -> Cut:
+        return forward(*self._shapes)
 
-@lru_cache(maxsize=1024)
-def _ways(
-    x: Shape, w: Shape, out: Shape, window: Window, threads: int, dtype: Any, winograd: bool
-) -> Ways:
-    groups = window[3]
-    return Ways(
-        many=cpu_many.pays(x, w, out, *window, threads, dtype),
-        fewer=winograd and cpu_winograd_plan.pays(x, w, out, *window, dtype),
-        wide_out=cpu_channels_plan.pays(out[1], groups, dtype),
-        wide_in=cpu_channels_plan.pays(x[1], groups, dtype),
-    )
-
-
-@lru_cache(maxsize=1024)
-def _sizes(x: Shape, w: Shape, window: Window) -> tuple[Shape, int]:
-    """The output's shape, checked, and how many products it takes."""
-    shape = conv_shape(x, w, *window)
-    return shape, math.prod(shape) * math.prod(w[1:])
+    @cached_property
+    def turned(self) -> Cut:
+        return turned(*self._shapes)
 
 
 def conv2d(
@@ -223,23 +244,23 @@ def conv2d(
     groups: int,
 ) -> Array:  # fmt: skip
     """Cross-correlation of x (N, C, H, W) with w (O, C/groups, kh, kw): `plain.conv2d`."""
-    if not _suits(x, w, *(() if b is None else (b,))):
-        how: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-        return plain.conv2d(x, w, b, **how)
-    window = (stride, padding, dilation, groups)
-    shape, products = _sizes(x.shape, w.shape, window)
-    threads = threads_for(products, _LEAST_PRODUCTS)
-    ways = _ways(x.shape, w.shape, shape, window, threads, x.dtype, options.winograd)
+    dtype, window = x.dtype, (stride, padding, dilation, groups)
+    plan = _plan(x.shape, w.shape, dtype, window, options.winograd)
+    if not plan.suits or w.dtype != dtype or (b is not None and b.dtype != dtype):
+        return plain.conv2d(
+            x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
+    shape, ways = plan.out, plan.ways()
+    threads = ways.threads
     if ways.many and np.isfinite(w).all():
         return cpu_many.conv2d(_ready(x), w, b, shape, padding, dilation, threads)
-    out = np.empty(shape, x.dtype)
+    out = np.empty(shape, dtype)
     if ways.fewer and cpu_winograd_plan.conv2d(_ready(x), _ready(w), out, padding, threads):
         return _with_bias(out, b)
     if ways.wide_out:
         cpu_channels_plan.conv2d(_ready(x), _ready(w), out, window, threads)
         return _with_bias(out, b)
-    cut = forward(x.shape, w.shape, shape, *window, threads)
-    _correlate(_ready(x), out, _ready(w), b, cut, threads)
+    _correlate(_ready(x), out, _ready(w), b, ways.cut, threads)
     return out
 
 
@@ -255,16 +276,15 @@ def conv2d_input(
     At the borders the kernel multiplies weights by zeros around the gradient, which is no harm
     unless they are infinite or NaN; then NumPy computes it.
     """
-    how: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    if not _suits(g, w):
-        return plain.conv2d_input(g, w, size=size, **how)
-    window = (stride, padding, dilation, groups)
+    dtype, window = g.dtype, (stride, padding, dilation, groups)
     shape = (g.shape[0], w.shape[1] * groups, *size)
-    out, products = _sizes(shape, w.shape, window)
-    if g.shape != out:
-        check_same(g.shape, out, "the gradient")
-    threads = threads_for(products, _LEAST_PRODUCTS)
-    ways = _ways(shape, w.shape, out, window, threads, g.dtype, options.winograd)
+    plan = _plan(shape, w.shape, dtype, window, options.winograd)
+    if g.shape != plan.out:
+        check_same(g.shape, plan.out, "the gradient")
+    if not plan.suits or w.dtype != dtype:
+        return _plain_input(g, w, size, window)
+    ways = plan.ways()
+    threads = ways.threads
     if ways.many and np.isfinite(w).all():
         return cpu_many.conv2d_input(_ready(g), w, shape, padding, dilation, threads)
     dx = np.empty(shape, g.dtype)
@@ -273,9 +293,18 @@ def conv2d_input(
     if ways.wide_in:
         finite = cpu_channels_plan.conv2d_input(_ready(g), _ready(w), dx, window, threads)
     else:
-        cut = turned(shape, w.shape, out, *window, threads)
-        finite = _correlate(_ready(g), dx, _ready(w), None, cut, threads)
-    return dx if finite else plain.conv2d_input(g, w, size=size, **how)
+        finite = _correlate(_ready(g), dx, _ready(w), None, ways.turned, threads)
+    return dx if finite else _plain_input(g, w, size, window)
+
+
+def _plain_input(g: Array, w: Array, size: Pair, window: Window) -> Array:
+    how: Any = dict(zip(_OPTIONS, window, strict=True))
+    return plain.conv2d_input(g, w, size=size, **how)
+
+
+def _plain_weight(x: Array, g: Array, size: Pair, window: Window) -> Array:
+    how: Any = dict(zip(_OPTIONS, window, strict=True))
+    return plain.conv2d_weight(x, g, size=size, **how)
 
 
 def conv2d_weight(
@@ -286,16 +315,15 @@ def conv2d_weight(
     The kernel multiplies numbers that belong to no pixel by zero, which is no harm unless they are
     infinite or NaN. A result that is not finite is therefore computed again, without them.
     """
-    how: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    if not _suits(x, g):
-        return plain.conv2d_weight(x, g, size=size, **how)
-    window = (stride, padding, dilation, groups)
+    dtype, window = x.dtype, (stride, padding, dilation, groups)
     shape = (g.shape[1], x.shape[1] // max(groups, 1), *size)
-    out, products = _sizes(x.shape, shape, window)
-    if g.shape != out:
-        check_same(g.shape, out, "the gradient")
-    threads = threads_for(products, _LEAST_PRODUCTS)
-    ways = _ways(x.shape, shape, out, window, threads, x.dtype, options.winograd)
+    plan = _plan(x.shape, shape, dtype, window, options.winograd)
+    if g.shape != plan.out:
+        check_same(g.shape, plan.out, "the gradient")
+    if not plan.suits or g.dtype != dtype:
+        return _plain_weight(x, g, size, window)
+    ways = plan.ways()
+    threads = ways.threads
     if ways.many:
         return cpu_many.conv2d_weight(_ready(x), _ready(g), shape, padding, dilation, threads)
     dw = np.empty(shape, x.dtype)
@@ -304,16 +332,15 @@ def conv2d_weight(
     if ways.wide_out:
         cpu_channels_plan.conv2d_weight(_ready(x), _ready(g), dw, window, threads)
         return dw
-    cut = forward(x.shape, shape, out, *window, threads)
-    rows = cut.packed[2]
+    cut, rows = ways.cut, ways.cut.packed[2]
     sums = 1 if rows >= 8 * threads else threads
-    partial, room = np.zeros((sums, groups, rows, cut.packed[3]), x.dtype), cut.rooms.take(x.dtype)
+    partial, room = np.zeros((sums, groups, rows, cut.packed[3]), dtype), cut.rooms.take(dtype)
     finite = launch(
         cpu_conv.weigh, threads, _ready(x), _ready(g), dw.reshape(shape[0], -1), partial, room,
         cut.offsets[0], cut.plan[:11], cut.units // cut.plan[-1],
     )  # fmt: skip
     cut.rooms.give(room)
-    return dw if finite else plain.conv2d_weight(x, g, size=size, **how)
+    return dw if finite else _plain_weight(x, g, size, window)
 
 
 def conv2d_bias(g: Array, *_: Any, **how: Any) -> Array:

@@ -1,11 +1,10 @@
 """How a convolution is laid out and cut into units of work for the CPU's kernels; see `cpu_conv`.
 
-Everything follows from shapes and options, and is kept for the next call with the same ones.
+Everything follows from shapes and options, and `cpu` keeps it for the next call with the same ones.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +34,6 @@ class Cut(NamedTuple):
     rooms: Rooms  # where the threads work
 
 
-@lru_cache(maxsize=512)
 def forward(
     x: Shape, w: Shape, out: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int,
     threads: int,
@@ -60,7 +58,6 @@ def forward(
     )
 
 
-@lru_cache(maxsize=512)
 def turned(
     x: Shape, w: Shape, out: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int,
     threads: int,
