@@ -36,6 +36,7 @@ LEVELS = {
     "functions": 5,
     "methods": 5,
     "operators": 5,
+    "scalar_walk": 5,
     "protocols": 5,
     "scalar": 5,
     "tensor": 5,

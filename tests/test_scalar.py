@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 import tinygrad_course as tc
 from tinygrad_course import Scalar, dot
 from tinygrad_course.errors import DtypeError, GradientError, ShapeError
-from tinygrad_course.ops import linalg
+from tinygrad_course.ops import elementwise, linalg
+from tinygrad_course.primitive import Primitive
+from tinygrad_course.scalar_walk import float_row
 
 
 def test_the_example_that_micrograd_opens_with():
@@ -123,6 +126,49 @@ def test_dot_is_differentiable_twice_and_refuses_stale_weights():
         y.backward()
 
 
+def plain_dot(ws, xs):
+    return sum((w * x for w, x in zip(ws, xs, strict=True)), 0.0)
+
+
+def sums_of_sums(seed, dot):
+    """Layers of weighted sums, long and short, that share, repeat and shift their numbers."""
+    rng = random.Random(seed)
+    leaves = [Scalar(rng.uniform(-1, 1)) for _ in range(12)]
+    known = list(leaves)
+    heard = []
+    leaves[rng.randrange(12)].register_hook(heard.append)
+    for _ in range(rng.randrange(2, 6)):
+        n = rng.choice([1, 3, 6, 9])
+        inputs = [rng.choice(known[-14:]) for _ in range(n)]
+        weights = [leaves[:n], leaves[1 : n + 1], inputs, [*leaves[: n - 1], 0.5], [2.0] * n]
+        outs = [dot(rng.choice(weights), inputs) for _ in range(4)]
+        known += [out.tanh() + rng.choice(leaves) for out in outs]
+    if rng.random() < 0.5:
+        known[-3].register_hook(lambda g: g * 2.0)
+    total = known[-1] * 2.0 + dot(known[-7:], leaves[:7]) + leaves[0]
+    for again in (True, False):
+        total.backward(retain_graph=again)
+    with pytest.raises(GradientError, match="freed"):
+        total.backward()
+    return [total.data, *[v.grad for v in known], *[g.data for g in heard]]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_weighted_sums_of_weighted_sums(seed):
+    got, want = sums_of_sums(seed, dot), sums_of_sums(seed, plain_dot)
+    assert got == pytest.approx(want, rel=1e-9, abs=1e-12)
+
+
+def test_a_weight_written_into_between_sums_that_share_it():
+    ws, h = [Scalar(0.1 * i) for i in range(8)], [Scalar(1.0).tanh() for _ in range(8)]
+    first = dot(ws, h)
+    ws[3].data = 5.0
+    second = dot(ws, h)
+    second.backward(retain_graph=True)
+    with pytest.raises(GradientError, match="written into since"):
+        (first + second).backward()
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 2**32 - 1))
 def test_random_expressions_agree_with_tensors(seed):
@@ -164,8 +210,20 @@ def test_whole_parts_and_rests(a, b):
     assert (x.grad, y.grad) == (1, -(a // b))
 
 
-def test_rules_on_floats_choose_no_kernels():
-    from tinygrad_course.operators import FLOAT_RULES
+def float_rows():
+    found = [r for n, r in vars(elementwise).items() if isinstance(r, Primitive) and r.name == n]
+    return [float_row(r) for r in found if r.scalar and r.rules and len(r.rules) < 3]
 
-    rules = [r for first, second, _ in FLOAT_RULES.values() for r in (first, second) if r]
+
+def test_rules_on_floats_choose_no_kernels():
+    rules = [r for _, first, second, _ in float_rows() for r in (first, second) if r]
     assert "devices.py" not in {r.__code__.co_filename.rpartition("/")[2] for r in rules}
+
+
+@pytest.mark.parametrize("row", float_rows(), ids=lambda row: row[0].name)
+def test_rules_on_floats_do_not_raise(row):
+    _, first, second, binary = row
+    numbers = [0.0, -0.0, 1.0, -1.5, 2.0, 1e-320, 1e308, -1e308, math.inf, -math.inf, math.nan]
+    for saved in itertools.product(numbers, repeat=4 if binary else 3):
+        for rule in filter(None, (first, second)):
+            assert type(rule(*saved)) is float

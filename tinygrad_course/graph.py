@@ -61,7 +61,7 @@ def kind_of(array: Any) -> Kind:
 class BaseNode:
     """What all nodes have."""
 
-    __slots__ = ("__weakref__", "extra", "grad", "prim", "seq")
+    __slots__ = ("__weakref__", "extra", "grad", "seq")
     extra: Extra | None
     kind: Any
     prim: Any
@@ -102,7 +102,8 @@ class Node(BaseNode):
     None for an operation without static parameters, which most are.
     """
 
-    __slots__ = ("kind", "parents", "saved")
+    __slots__ = ("kind", "parents", "prim", "saved")
+    row: ClassVar[None] = None  # a Scalar's own node has its rules on floats here
 
     def __init__(
         self,

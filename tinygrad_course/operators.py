@@ -10,18 +10,18 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from functools import partial
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from . import errors
 from .arrays import KINDS, constant
-from .graph import KEEP, SCALAR, BaseNode, Node, Value, check_stale, ieee, run_hooks, tick, wrap
+from .graph import Node, Value, tick, wrap
 from .modes import is_grad_enabled
 from .ops import elementwise as ops
 from .ops import linalg
 from .primitive import Primitive, apply
+from .scalar_walk import ScalarNode, float_row, walk_scalars
 
 NUMBERS = (float, int)
 NOTHING = (None, None, None)
@@ -57,7 +57,7 @@ def bind_scalar_operators(face: Any) -> None:
 def _scalar_binary(prim: Primitive, face: Any) -> Method:
     forward, new = prim.scalar, object.__new__
     assert forward is not None
-    FLOAT_RULES[prim] = _on_floats(prim)
+    row = float_row(prim)
     left_only, right_only, both = [prim.keeps[wants] for wants in WANTS]
     reads = any(both)
 
@@ -75,7 +75,7 @@ def _scalar_binary(prim: Primitive, face: Any) -> Method:
             result._node = None
             return result
         result._node = node = new(ScalarNode)
-        node.prim = prim
+        node.row = row
         node.left = left
         node.right = right
         if reads:
@@ -104,7 +104,7 @@ def _scalar_reflected(method: Method, face: Any) -> Method:
 def _scalar_unary(prim: Primitive, face: Any) -> Method:
     forward, new = prim.scalar, object.__new__
     assert forward is not None
-    FLOAT_RULES[prim] = _on_floats(prim)
+    row = float_row(prim)
     keep_out, keep_x = prim.keeps[True,]
 
     def method(self: Any) -> Any:
@@ -115,7 +115,7 @@ def _scalar_unary(prim: Primitive, face: Any) -> Method:
             result._node = None
             return result
         result._node = node = new(ScalarNode)
-        node.prim = prim
+        node.row = row
         node.left = parent
         node.right = None
         node.out = out if keep_out else None
@@ -136,227 +136,6 @@ def _scalar_test(test: Method, face: Any) -> Method:
         return test(self._data, float(other)) if known else NotImplemented
 
     return method
-
-
-# --- Scalars' backward() --------------------------------------------------------------------------
-
-FREED: Any = "freed"
-FLOAT_RULES: dict[Any, tuple[Any, Any, bool]] = {}  # of rows with one or two arguments
-
-
-class ScalarNode(BaseNode):
-    """The node of a Scalar: a `Node` of half the size, since it has slots in place of tuples.
-
-    Graphs of Scalars soon outgrow the processor's cache, and then memory is time. A weighted sum
-    has the tuple of its parents in `left`, and its numbers in `x` and `y`.
-    """
-
-    __slots__ = ("left", "out", "right", "x", "y")
-    kind = SCALAR
-
-    def __init__(self, prim: Any, left: Any, out: Any, x: Any, y: Any) -> None:
-        self.prim = prim
-        self.left = left
-        self.right: Any = None
-        self.out = out
-        self.x = x
-        self.y = y
-        self.extra = None
-        self.seq = tick()
-        self.grad = 0.0
-
-    @property
-    def parents(self) -> tuple[Any, ...]:
-        """The nodes of the arguments, in order, None for constants."""
-        if self.prim is None:
-            return ()
-        if self.prim.rules is None:
-            return self.left
-        return (self.left, self.right) if self.prim.binary else (self.left,)
-
-    @property
-    def saved(self) -> tuple[Any, ...] | None:
-        """The output and the arguments, None where no rule reads them; or None once freed."""
-        if self.prim is None or self.out is FREED:
-            return None
-        unary = self.prim.rules and not self.prim.binary
-        return (self.out, self.x) if unary else (self.out, self.x, self.y)
-
-    @saved.setter
-    def saved(self, nothing: None) -> None:
-        self.out = FREED
-        self.x = self.y = None
-
-
-def walk_scalars(face: Any, roots: dict[Any, Any], retain_graph: bool) -> dict[Any, Any]:
-    """`graph.walk` for the backward() of Scalars, which fills in the `.grad` of inner ones, too.
-
-    A node's own `.grad` gathers its gradient, so `pending` need only hold the nodes by number.
-    Leaves are met like all others, and left behind when the count passes them. Returned are the
-    gradients of leaves with hooks, which want the whole sum.
-    """
-    meet = _Meeting(face, roots, retain_graph)
-    pending, before, pop = meet.pending, meet.before, meet.pending.pop
-    seq = max(pending, default=0) + 1
-    while node := pop(seq - 1, None) or _below(pending, seq):
-        seq, g, rules = node.seq, node.grad, FLOAT_RULES.get(node.prim)
-        if before or node.extra is not None:
-            g = _settle(node, g, before, face)
-        if rules is None or node.__class__ is not ScalarNode:
-            _walk_other(node, g, meet)
-            continue
-        left, right, out, x, y = node.left, node.right, node.out, node.x, node.y
-        if out is FREED:
-            raise errors.freed_graph(node)
-        first, second, binary = rules
-        try:  # no rule: it would hand g on as it is
-            c = (first(g, out, x, y) if binary else first(g, out, x)) if first and left else g
-            d = second(g, out, x, y) if second and right else g
-        except ArithmeticError as error:
-            c, d = _ieee_both(node, g, error)
-        if left is not None:
-            s = left.seq
-            if s in pending:
-                left.grad += c
-            elif left.prim is None or left.grad:
-                meet(left, c, node)
-            else:
-                pending[s], left.grad = left, c
-        if right is not None:
-            s = right.seq
-            if s in pending:
-                right.grad += d
-            elif right.prim is None or right.grad:
-                meet(right, d, node)
-            else:
-                pending[s], right.grad = right, d
-        if not retain_graph:
-            node.out, node.x, node.y = FREED, None, None
-    return meet.hooked
-
-
-def _walk_sum(node: Any, g: Any, meet: _Meeting) -> None:
-    """The step at a weighted sum: ∂/∂wᵢ = xᵢ and ∂/∂xᵢ = wᵢ."""
-    if node.out is FREED:
-        raise errors.freed_graph(node)
-    pending = meet.pending
-    for parent, slope in zip(node.left, node.y + node.x):  # noqa: B905
-        if parent is not None:
-            if parent.seq in pending:
-                parent.grad += g * slope
-            else:
-                meet(parent, g * slope, node)
-    if not meet.retain_graph:
-        node.saved = None
-
-
-def _walk_other(node: Any, g: Any, meet: _Meeting) -> None:
-    """The step at a leaf (none), a weighted sum, or a node that `primitive.apply` made."""
-    prim, saved = node.prim, node.saved
-    if prim is None:
-        return
-    if node.__class__ is ScalarNode:
-        _walk_sum(node, g, meet)
-        return
-    if saved is None:
-        raise errors.freed_graph(node)
-    if prim.rules is None:
-        contributions = prim.pull(node, g, saved, meet.face, False)
-    else:
-        contributions = []
-        for parent, rule in zip(node.parents, prim.rules, strict=False):
-            try:
-                c = rule(g, *saved, **node.params) if rule and parent else g
-            except ArithmeticError as error:
-                c = ieee(partial(rule, **node.params), g, saved, error)
-            contributions.append(c)
-    for parent, c in zip(node.parents, contributions, strict=False):
-        if parent is not None and c is not None:
-            meet(parent, c, node)
-    if not meet.retain_graph:
-        node.saved = None
-
-
-class _Meeting:
-    """What a walk keeps of the nodes that it met; calling it adds a contribution to a node."""
-
-    def __init__(self, face: Any, roots: dict[Any, Any], retain_graph: bool) -> None:
-        self.face = face
-        self.retain_graph = retain_graph
-        self.pending: dict[int, Any] = {}
-        self.before: dict[Any, Any] = {}  # what a .grad held when this walk met its node
-        self.hooked: dict[Any, Any] = {}
-        for node, g in roots.items():
-            self(node, g)
-
-    def __call__(self, node: Any, g: Any, child: Any = None) -> None:
-        if node.seq in self.pending:
-            node.grad += g
-        elif node.prim is not None:
-            if node.grad:
-                self.before[node] = node.grad
-            node.grad = g
-            self.pending[node.seq] = node
-        else:
-            late = child is not None and node.seq > child.seq
-            if late:
-                check_stale(child, node, child.saved)
-            if node.extra is not None:
-                self.hooked[node] = self.hooked[node] + g if node in self.hooked else g
-            else:
-                node.grad += g
-                if not late:
-                    self.pending[node.seq] = node
-
-
-def _below(pending: dict[int, Any], seq: int) -> Any:
-    """The youngest node: a few numbers below, or else beyond a gap. Leaves need not wait there."""
-    for below in range(seq - 2, seq - 2 - len(pending), -1):
-        node = pending.pop(below, None)
-        if node is not None:
-            return node
-    for leaf in [n for n in pending.values() if n.prim is None]:
-        del pending[leaf.seq]
-    return pending.pop(max(pending)) if pending else None
-
-
-def _settle(node: Any, g: Any, before: dict[Any, Any], face: Any) -> Any:
-    """The gradient of a node with hooks, or of one that had a gradient before."""
-    if node.prim is None:
-        return g
-    hooks = () if node.extra is None else node.extra.hooks
-    node.grad = old = before.pop(node, 0.0)
-    if hooks:
-        g = run_hooks(node, g, face)
-    if KEEP not in hooks:
-        node.grad = old + g
-    return g
-
-
-def _ieee_both(node: Any, g: Any, error: ArithmeticError) -> Any:
-    """Both contributions, by rules on NumPy's floats."""
-    pairs = zip(node.parents, node.prim.rules, strict=True)
-    saved = node.saved
-    both = [g if p is None or r is None else ieee(r, g, saved, error) for p, r in pairs]
-    return (*both, g)[:2]
-
-
-def _on_floats(row: Primitive) -> tuple[Any, Any, bool]:
-    """The rules of a row, for floats, and whether there are two."""
-    first, second = (*row.rules, None)[:2]  # type: ignore[misc]
-    return first and _named_floats(first), second and _named_floats(second), row.binary
-
-
-def _named_floats(rule: Any) -> Any:
-    """A rule with the forwards for floats in the place of the rows that it names; no kernels."""
-    rule = getattr(rule, "__wrapped__", rule)
-    words = rule.__globals__
-    rows = {n: words[n] for n in rule.__code__.co_names if isinstance(words.get(n), Primitive)}
-    floats = {n: row.scalar for n, row in rows.items() if row.scalar is not None}
-    if not floats:
-        return rule
-    words = {**words, **floats}
-    return FunctionType(rule.__code__, words, rule.__name__, rule.__defaults__, rule.__closure__)
 
 
 # --- Tensors --------------------------------------------------------------------------------------
