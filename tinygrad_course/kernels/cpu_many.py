@@ -143,16 +143,16 @@ def conv2d_weight(
     cut = _cut(x.shape[1:], g.shape[1:], shape[2:], padding, dilation, lanes(x.dtype))
     taps = cut.places.size
     places = np.resize(cut.places, _up(taps, VECTORS))
-    sums = np.zeros((threads, cut.grads.size, places.size * lanes(x.dtype)), x.dtype)
-    launch(
-        weigh, threads, _flat(x), _flat(g), sums,
-        aligned((threads, cut.room), x.dtype, zeros=True), cut.sizes, cut.kernel, cut.grads,
-        cut.pixels, places, cut.steps,
-    )  # fmt: skip
     o, c, kh, kw = shape
-    ones = np.ones(lanes(x.dtype), x.dtype)
-    dw = (sums.reshape(-1, ones.size) @ ones).reshape(threads, -1, places.size).sum(0)
-    return np.ascontiguousarray(dw[:o, :taps].reshape(o, kh, c, kw).transpose(0, 2, 1, 3))
+    dw = np.empty((threads, o, taps), x.dtype)
+    launch(
+        weigh, threads, _flat(x), _flat(g), dw,
+        aligned((threads, cut.grads.size, places.size * lanes(x.dtype)), x.dtype),
+        aligned((threads, cut.room), x.dtype), cut.sizes, cut.kernel, cut.grads, cut.pixels,
+        places, cut.steps,
+    )  # fmt: skip
+    dw = np.add.reduce(dw, 0).reshape(o, kh, c, kw)
+    return np.ascontiguousarray(dw.transpose(0, 2, 1, 3))
 
 
 def _correlate(
@@ -165,8 +165,8 @@ def _correlate(
     dst = np.empty(out, src.dtype)
     launch(
         correlate, threads, _flat(src), _flat(dst), weights.reshape(-1), start,
-        aligned((threads, cut.room), src.dtype, zeros=True), cut.sizes, cut.kernel, cut.across,
-        cut.along, cut.places, cut.image, cut.narrow,
+        aligned((threads, cut.room), src.dtype), cut.sizes, cut.kernel, cut.across, cut.along,
+        cut.places, cut.image, cut.narrow,
     )  # fmt: skip
     return dst
 
@@ -245,6 +245,7 @@ def _correlate_blocks(
     images, room = BYTES // src.itemsize, rooms[thread]
     lo, hi = portion((src.shape[0] + images - 1) // images, thread, rooms.shape[0])
     padded, spare = room[:image], room[image:]
+    padded[:] = 0
     line = (spare.size // start.size) // images * images
     sums = spare[: start.size * line].reshape(start.size, line)
     vectors = _NARROW[1] if narrow else VECTORS
@@ -290,16 +291,19 @@ def correlate(
 
 @worker
 def _weigh(
-    thread: int, x: Array, g: Array, partial: Array, rooms: Array, sizes: Ints, kernel: Ints, grads:
-    Array, pixels: Array, places: Array, steps: Array,
+    thread: int, x: Array, g: Array, dw: Array, partial: Array, rooms: Array, sizes: Ints, kernel:
+    Ints, grads: Array, pixels: Array, places: Array, steps: Array,
 ) -> None:  # fmt: skip
     """For blocks of images: lay them and their gradients out; for output channels and taps (a block
-    of both at a time), for pixels p: sums[o, k, :] += g[o, p, :] · image[places[k] + p, :]."""
+    of both at a time), for pixels p: sums[o, k, :] += g[o, p, :] · image[places[k] + p, :]. At the
+    end, dw[o, k] = Σ_l sums[o, k, l]."""
     channels, _, _, outputs, down, right, _, _ = sizes
     images, room, sums = BYTES // x.itemsize, rooms[thread], partial[thread]
     lo, hi = portion((x.shape[0] + images - 1) // images, thread, rooms.shape[0])
     size, count = (channels * kernel[3] * kernel[4]) * images, outputs * down * right
     padded, spare = room[:size], room[size:]
+    padded[:] = 0
+    sums[:] = 0
     for unit in range(lo, hi):
         _lay_out(x, unit * images, padded, spare, sizes, kernel, images)
         _turn_in(g, unit * images, spare[: count * images].reshape(count, images))
@@ -308,13 +312,19 @@ def _weigh(
             for m in range(0, grads.size, ROWS):
                 for t in range(0, places.size, VECTORS):
                     _dots(sums, m, t, spare, grads, pixels, padded, places, steps, k, hi)
+    for o in range(outputs):
+        for k in range(dw.shape[2]):
+            total = sums[o, k * images]
+            for v in range(k * images + 1, (k + 1) * images):
+                total += sums[o, v]
+            dw[thread, o, k] = total
 
 
 @entry
 def weigh(
-    pool: int, x: Array, g: Array, partial: Array, rooms: Array, sizes: Ints, kernel: Ints, grads:
-    Array, pixels: Array, places: Array, steps: Array,
+    pool: int, x: Array, g: Array, dw: Array, partial: Array, rooms: Array, sizes: Ints, kernel:
+    Ints, grads: Array, pixels: Array, places: Array, steps: Array,
 ) -> None:  # fmt: skip
     """`_weigh` with a run of blocks, and sums of its own, to each thread."""
-    args = (x, g, partial, rooms, sizes, kernel, grads, pixels, places, steps)
+    args = (x, g, dw, partial, rooms, sizes, kernel, grads, pixels, places, steps)
     spread(pool, rooms.shape[0], _weigh, args)
