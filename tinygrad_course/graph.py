@@ -268,7 +268,7 @@ def walk(
     for node, g in roots.items():
         entries, key = (leaves, node) if node.prim is None else (pending, node.seq)
         entries[key] = [node, g, False]
-    seq, plain = 0, not (create_graph or keep)
+    seq, plain = max(pending, default=0), not (create_graph or keep)
     while pending or single:
         node, g, _ = single or pending.pop(seq, None) or _next(pending, seq)
         single = None

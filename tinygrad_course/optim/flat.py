@@ -77,24 +77,26 @@ class Flat:
         Small gradients are gathered, a large one is taken where it is. Without `count` nobody
         counts.
         """
-        found: list[tuple[int, int, int, list[Any]]] = []  # without parts if taken as it is
+        last: list[Any]
+        found: list[Any] = []  # [start, end, step, parts], without parts if taken as it is
         large: dict[int, Any] = {}
         most = LAUNCH_CUDA if devices.is_cuda(self.grad) else LAUNCH
-        steps = self.steps
+        steps, last = self.steps, [0, -1, 0, []]
         for i, (p, (start, end)) in enumerate(self.places):
             node = p._node
             grad = getattr(node, "grad", None)
             if node is None or grad is None:
                 continue
             steps[i] += count
-            step, g = steps[i], grad._data.reshape(-1)
-            parts = [g]
+            step, parts = steps[i], [grad._data]
             if end - start > most:
-                large[start] = parts.pop()
-            elif found and found[-1][3] and found[-1][1:3] == (start, step):
-                start, _, _, parts = found.pop()
-                parts.append(g)
-            found.append((start, end, step, parts))
+                large[start] = parts.pop().reshape(-1)
+            if last[3] and parts and last[1] == start and last[2] == step:
+                last[1] = end
+                last[3] += parts
+            else:
+                last = [start, end, step, parts]
+                found.append(last)
             node.seq = tick()  # as touch() does
         self._gather([(a, b, parts) for a, b, _, parts in found if parts])
         return [(a, b, step, large.get(a, self.grad[a:b])) for a, b, step, _ in found]
@@ -104,11 +106,12 @@ class Flat:
         kernel = kernels.lookup("cuda", "gather") if devices.is_cuda(self.grad) else None
         if kernel is None:
             for a, b, parts in runs:
-                np.concatenate(parts, out=self.grad[a:b])
+                np.concatenate(parts, None, self.grad[a:b])
             return
-        sizes = [[len(g) for g in parts[:-1]] for _, _, parts in runs]
+        sizes = [[g.size for g in parts[:-1]] for _, _, parts in runs]
         starts = [[*accumulate(n, initial=a)] for (a, _, _), n in zip(runs, sizes, strict=True)]
-        kernel(self.grad, [*chain(*starts)], [g for _, _, parts in runs for g in parts])
+        lines = [g.reshape(-1) for _, _, parts in runs for g in parts]
+        kernel(self.grad, [*chain(*starts)], lines)
 
     def memory(self, name: str) -> Any:
         """The flat array of this name, of zeros when first asked for."""
