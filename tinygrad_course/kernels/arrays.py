@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -42,16 +43,16 @@ class Rooms:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
-        self._free: dict[Any, list[Array]] = {}
+        self._free: defaultdict[Any, list[Array]] = defaultdict(list)
 
     def take(self, dtype: Any) -> Array:
         """An array of this dtype."""
         try:
             return self._free[dtype].pop()
-        except (KeyError, IndexError):
+        except IndexError:
             return aligned(self.shape, dtype, zeros=True)
 
     def give(self, room: Array) -> None:
         """Keep it for the next call, unless it is large."""
         if room.nbytes <= _KEPT:
-            self._free.setdefault(room.dtype, []).append(room)
+            self._free[room.dtype].append(room)

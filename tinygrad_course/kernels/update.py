@@ -23,7 +23,7 @@ from .threads import threads_for
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
-_LEAST = 1 << 15  # elements that a parallel launch pays for
+_LEAST = 1 << 16  # elements that a parallel launch pays for
 
 
 # --- Adam: p ← shrink · p − size · m / (√v + eps), m and v running means of gᵢ and gᵢ² ------------
