@@ -135,9 +135,10 @@ def test_convolution_of_many_small_images(name: str, dtype: str, count: int) -> 
                 array[1, 2, 1, 1] = 1
 
 
+@pytest.mark.parametrize("shape", [(7, 5, 11, 13), (1, 3, 2, 1), (64, 6, 20, 20), (1, 9, 80, 80)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_gradient_of_the_bias_is_a_sum(dtype: str) -> None:
-    g = np.random.default_rng(0).integers(-9, 10, (7, 5, 11, 13)).astype(dtype)
+def test_the_gradient_of_the_bias_is_a_sum(dtype: str, shape: Any) -> None:
+    g = np.random.default_rng(0).integers(-9, 10, shape).astype(dtype)
     for array in (g, np.asfortranarray(g)):
         got = cpu.conv2d_bias(array, None, None, None, None, stride=(1, 1))
         np.testing.assert_array_equal(got, g.sum((0, 2, 3)))

@@ -344,21 +344,14 @@ def conv2d_weight(
 
 
 def conv2d_bias(g: Array, *_: Any, **how: Any) -> Array:
-    """The gradient of `conv2d` with respect to its bias: the sum over images and pixels.
-
-    As a product with ones it takes a sixth of the time of NumPy's sum.
-    """
-    if not g.size:
+    """The gradient of `conv2d` with respect to its bias: the sum over images and pixels."""
+    if not _suits(g):
         return NotImplemented
     images, channels, height, width = g.shape
-    lines = _ready(g).reshape(images * channels, height * width)
-    sums = lines @ _ones(height * width, g.dtype)
-    return sums if images == 1 else np.add.reduce(sums.reshape(images, channels), 0)
-
-
-@lru_cache(maxsize=256)
-def _ones(size: int, dtype: Any) -> Array:
-    return np.ones(size, dtype)
+    sums = np.empty((threads_for(g.size, _LEAST_PIXELS), channels))
+    lines = _ready(g).reshape(images, channels, height * width)
+    launch(cpu_conv.add_up, len(sums), lines, sums)
+    return np.add.reduce(sums, 0).astype(g.dtype)
 
 
 def _correlate(src: Array, dst: Array, w: Array, b: Array | None, cut: Cut, threads: int) -> Any:

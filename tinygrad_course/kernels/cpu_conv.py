@@ -427,3 +427,26 @@ def weigh(
     """`_weigh` by all threads, and the sum of theirs. Returns whether every number is finite."""
     spread(pool, rooms.shape[0], _weigh, (x, g, partial, offsets, plan, units, rooms))
     return _gather(partial, dw)
+
+
+# --- gradient of the bias -------------------------------------------------------------------------
+
+
+@worker
+def _add_up(thread: int, g: Array, sums: Array) -> None:
+    """sums[thread, c] = Σ g[n, c, p] over a run of the images n, these in double precision."""
+    lo, hi = portion(g.shape[0], thread, sums.shape[0])
+    for c in range(g.shape[1]):
+        total = 0.0
+        for n in range(lo, hi):
+            plane, sum_of_plane = g[n, c], g.dtype.type(0)
+            for p in range(plane.size):
+                sum_of_plane += plane[p]
+            total += sum_of_plane
+        sums[thread, c] = total
+
+
+@entry
+def add_up(pool: int, g: Array, sums: Array) -> None:
+    """Sums over images and pixels, (N, C, P), for each thread and channel."""
+    spread(pool, sums.shape[0], _add_up, (g, sums))

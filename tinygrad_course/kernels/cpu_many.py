@@ -159,7 +159,7 @@ def _correlate(
     src: Array, w: Array, bias: Array | None, out: Shape, cut: Cut, threads: int
 ) -> Array:
     weights, start = np.zeros((cut.rows, cut.places.size), w.dtype), np.zeros(cut.rows, w.dtype)
-    weights[: len(w)] = w.reshape(len(w), -1)
+    weights[: len(w)].reshape(w.shape)[:] = w
     if bias is not None:
         start[: len(w)] = bias
     dst = np.empty(out, src.dtype)
