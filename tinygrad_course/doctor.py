@@ -69,28 +69,23 @@ def numba() -> list[Finding]:
         return [Finding("Numba", f"missing ({error})", "pip install numba")]
     return [
         Finding("Numba", nb.__version__),
-        Finding("threads", f"{nb.get_num_threads()}, layer: {_layer()}"),
+        _threads(),
         Finding("kernel cache", _cache()),
     ]
 
 
-def _layer() -> str:
-    """The threading layer, which is chosen when the first parallel kernel starts."""
-    import numba
+def _threads() -> Finding:
+    """How many threads kernels have, whose they are, and who multiplies matrices on them."""
+    from .kernels import cpu_product, threads
 
-    nb: Any = numba
-
-    def touch(n: int) -> int:
-        total = 0
-        for i in nb.prange(n):
-            total += i
-        return total
-
-    try:
-        nb.njit(parallel=True)(touch)(2)
-        return str(nb.threading_layer())
-    except Exception as error:
-        return f"none works ({error})"
+    count = threads.get_num_threads()
+    if count > 1 and not version("threadpoolctl"):
+        cure = "pip install 'tinygrad_course[threads]'"
+        return Finding("threads", f"1 of {count}, layer: none without threadpoolctl", cure)
+    if threads.threads_for(1 << 60, 1) == 1:
+        return Finding("threads", "1, layer: none")
+    blas = "NumPy's OpenBLAS" if cpu_product.blas("f") else "NumPy"
+    return Finding("threads", f"{count}, layer: a team of their own, products by {blas}")
 
 
 def _cache() -> str:

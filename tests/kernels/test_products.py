@@ -31,7 +31,7 @@ def _in_parts():
 def _both_ways(request, monkeypatch):
     """NumPy's BLAS called by its address, or, where it is not OpenBLAS, through NumPy."""
     if request.param == "asleep":
-        monkeypatch.setattr(cpu_product, "_blas", lambda char: 0)
+        monkeypatch.setattr(cpu_product, "blas", lambda char: 0)
 
 
 @st.composite
@@ -106,8 +106,8 @@ def test_rows_that_stand_nowhere(sizes):
 def test_this_numpys_blas_is_known():
     """With a wheel's: elsewhere NumPy multiplies, and only large products are shared out."""
     names = [d["filepath"] for d in threadpool_info() if d["internal_api"] == "openblas"]
-    assert bool(cpu_product._blas("f")) == any("numpy" in name for name in names)
-    assert cpu_product._blas("d") != cpu_product._blas("f") or not names
+    assert bool(cpu_product.blas("f")) == any("numpy" in name for name in names)
+    assert cpu_product.blas("d") != cpu_product.blas("f") or not names
 
 
 def test_products_are_shared_only_where_numpy_is_held_to_one_thread():

@@ -34,7 +34,7 @@ _TOGETHER = 16  # rows or columns that are not cut apart: a vector of numbers
 
 
 @cache
-def _blas(char: str) -> int:
+def blas(char: str) -> int:
     """The address of NumPy's sgemm or dgemm ("f", "d") with 64-bit sizes; 0 if it isn't OpenBLAS's.
 
     The wheels of NumPy 2 have it under the first of these names, those of NumPy 1.26 under the
@@ -54,13 +54,13 @@ def _blas(char: str) -> int:
 
 @emitted
 def _multiply(
-    typing: Any, blas: Any, a: Any, at_a: Any, turned_a: Any, b: Any, at_b: Any, turned_b: Any,
+    typing: Any, address: Any, a: Any, at_a: Any, turned_a: Any, b: Any, at_b: Any, turned_b: Any,
     c: Any, at_c: Any, sizes: Any, steps: Any,
 ) -> Any:  # fmt: skip
     """c = a b, from a place of each on; `sizes` are the rows, the columns, and what is summed up,
     `steps` how far apart the rows of each stand.
     """
-    takes = (blas, a, at_a, turned_a, b, at_b, turned_b, c, at_c, sizes, steps)
+    takes = (address, a, at_a, turned_a, b, at_b, turned_b, c, at_c, sizes, steps)
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         size, flag = ir.IntType(64), ir.IntType(32)
@@ -86,7 +86,7 @@ def _multiply(
 
 
 @worker
-def _part(t, a, turned_a, b, turned_b, out, blas, by_rows, threads):
+def _part(t, a, turned_a, b, turned_b, out, address, by_rows, threads):
     """Some rows of out = a b, or some columns. A turned matrix is given as its transpose."""
     rows, columns = out.shape
     inner = a.shape[0] if turned_a else a.shape[1]
@@ -95,28 +95,28 @@ def _part(t, a, turned_a, b, turned_b, out, blas, by_rows, threads):
     lo, hi = lo * _TOGETHER, min(hi * _TOGETHER, size)
     if lo < hi and by_rows:
         at, sizes = lo if turned_a else lo * inner, (hi - lo, columns, inner)
-        _multiply(blas, a, at, turned_a, b, 0, turned_b, out, lo * columns, sizes, steps)
+        _multiply(address, a, at, turned_a, b, 0, turned_b, out, lo * columns, sizes, steps)
     elif lo < hi:
         at, sizes = lo * inner if turned_b else lo, (rows, hi - lo, inner)
-        _multiply(blas, a, 0, turned_a, b, at, turned_b, out, lo, sizes, steps)
+        _multiply(address, a, 0, turned_a, b, at, turned_b, out, lo, sizes, steps)
 
 
 @entry
-def _product(pool, out, a, turned_a, b, turned_b, blas, by_rows, threads):
-    spread(pool, threads, _part, (a, turned_a, b, turned_b, out, blas, by_rows, threads))
+def _product(pool, out, a, turned_a, b, turned_b, address, by_rows, threads):
+    spread(pool, threads, _part, (a, turned_a, b, turned_b, out, address, by_rows, threads))
 
 
 def matmul(a: Array, b: Array, threads: int) -> Array:
     """The product of two matrices of one dtype, float32 or float64; None without such a BLAS."""
-    blas = _blas(a.dtype.char)
-    if not blas:
+    address = blas(a.dtype.char)
+    if not address:
         return None
     if a.shape[1] != b.shape[0] or not (a.size and b.size):
         return np.matmul(a, b)  # zeros, or an error that says what does not fit
     (left, turned_a), (right, turned_b) = _standing(a), _standing(b)
     out = np.empty((len(a), b.shape[1]), a.dtype)
     by_rows = out.size >= max(a.size, b.size) or a.size > b.size
-    launch(_product, threads, out, left, turned_a, right, turned_b, blas, by_rows, threads)
+    launch(_product, threads, out, left, turned_a, right, turned_b, address, by_rows, threads)
     return out
 
 
