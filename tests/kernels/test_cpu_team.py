@@ -122,4 +122,5 @@ def test_several_python_threads_have_kernels_at_once():
 
 @pytest.mark.parametrize("end", ["", "sys.exit(0)", "import os; os._exit(0)"])
 def test_a_process_ends_while_threads_wait_awake(end):
+    check(CONVOLVE + "assert right()")  # its kernels are on disk now, and no word is said of them
     assert check(CONVOLVE + "assert right()\n" + end, NUMBA_NUM_THREADS="4").stderr == ""
