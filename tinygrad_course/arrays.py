@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -124,6 +125,18 @@ def one_like(array: Any) -> Any:
         one = constant(1.0, array.dtype)
         return one if array.ndim == 0 else one.reshape(array.shape)
     return np.ones_like(array)
+
+
+LITTLE = 1 << 12  # numbers that are written sooner than NumPy makes a view
+
+
+def repeated(x: Any, *, shape: tuple[int, ...], source: tuple[int, ...]) -> Any:
+    """The forward of `broadcast_to`, where nobody asks for a view: what is short is written out."""
+    if math.prod(shape) > LITTLE:
+        return np.broadcast_to(x, shape)
+    out = np.empty(shape, x.dtype)
+    out[...] = x
+    return out
 
 
 def promote(raw: list[Any], floating: bool = False) -> list[Any]:

@@ -278,7 +278,7 @@ def walk(
             raise errors.freed_graph(node)
         if not retain_graph:
             node.saved = None
-        rules, joint, alike, extra = prim.rules, prim.rules is None, prim.elementwise, node.extra
+        rules, joint, extra = prim.rules, prim.rules is None, node.extra
         params = None if extra is None else extra.params
         if joint or not plain or (extra is not None and extra.hooks):
             rules, g, saved = _special(node, g, saved, face, create_graph, keep, kept)
@@ -307,7 +307,7 @@ def walk(
                     c = rule(g, *saved)
             except ArithmeticError as error:
                 c = ieee(partial(rule, **params or {}), g, saved, error)
-            if not alike or parent.kind is not kind:
+            if parent.kind is not kind or not prim.elementwise:
                 want = parent.kind
                 if want is not SCALAR and (c.shape != want.shape or c.dtype is not want.dtype):
                     c = prim.fit(c, parent)
@@ -317,9 +317,9 @@ def walk(
                 entries, key = leaves, parent
             else:
                 if single is not None:
-                    pending[single[0].seq], single = single, None
+                    pending[single[0].seq], single = [*single], None
                 elif not pending:
-                    single = [parent, c, False]
+                    single = parent, c, False
                     continue
                 entries, key = pending, parent.seq
             entry = entries.get(key)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_course.arrays import checked_dtype, get_default_dtype, top
+from tinygrad_course.arrays import checked_dtype, get_default_dtype, repeated, top
 from tinygrad_course.devices import faster
 from tinygrad_course.errors import DtypeError, ShapeError
 from tinygrad_course.primitive import Primitive
@@ -124,7 +124,8 @@ def _spread(g: Any, dim: tuple[int, ...], keepdim: bool, source: tuple[int, ...]
     if not keepdim and len(dim) < len(source):
         kept = tuple(1 if i in dim else n for i, n in enumerate(source))
         g = reshape(g, shape=kept, source=g.shape)
-    return broadcast_to(g, shape=source, source=g.shape)
+    spread = repeated if type(g) is np.ndarray else broadcast_to
+    return spread(g, shape=source, source=g.shape)
 
 
 def _shared(g: Any, hit: Any, dim: Any) -> Any:
