@@ -12,10 +12,6 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 PYTEST ?= -n auto
 
-# LeNet's batches are small: two threads would mostly wait for each other, and on a machine that
-# has other work to do a run of seconds becomes one of minutes.
-demo: export NUMBA_NUM_THREADS ?= 1
-demo: export OPENBLAS_NUM_THREADS ?= 1
 demo: $(VENV)/.demo
 	$(BIN)/python examples/lenet.py $(ARGS)
 
