@@ -142,7 +142,8 @@ def sums_of_sums(seed, dot):
         inputs = [rng.choice(known[-14:]) for _ in range(n)]
         weights = [leaves[:n], leaves[1 : n + 1], inputs, [*leaves[: n - 1], 0.5], [2.0] * n]
         outs = [dot(rng.choice(weights), inputs) for _ in range(4)]
-        known += [out.tanh() + rng.choice(leaves) for out in outs]
+        known += [out.tanh() + rng.choice(leaves) for out in outs[1:]]
+        known.append(outs[0].clamp(-1.0, 1.0))
     if rng.random() < 0.5:
         known[-3].register_hook(lambda g: g * 2.0)
     total = known[-1] * 2.0 + dot(known[-7:], leaves[:7]) + leaves[0]

@@ -78,15 +78,15 @@ def walk_scalars(face: Any, roots: dict[Any, Any], retain_graph: bool) -> dict[A
     the count passes them. Returned are the gradients of leaves with hooks: those want the sum.
     """
     meet = _Meeting(face, roots, retain_graph)
-    pending, before, due, pop = meet.pending, meet.before, meet.due, meet.pending.pop
+    pending, before, pop = meet.pending, meet.before, meet.pending.pop
     seq, following = max(pending, default=0) + 1, None
     while node := following or pop(seq - 1, None) or _below(pending, seq):
         seq, g, row = node.seq, node.grad, node.row
         following = None
-        if before or node.extra is not None or seq in due:
+        if before or node.extra is not None:
             g = meet.settle(node)
         if not row:
-            (meet.step if row is None else meet.step_of_sum)(node, g)
+            following = (meet.step if row is None else meet.step_of_sum)(node, g)
             continue
         left, right, out, x = node.left, node.right, node.out, node.x
         if out is FREED:
@@ -124,7 +124,7 @@ def _below(pending: dict[int, Any], seq: int) -> Any:
         node = pending.pop(below, None)
         if node is not None:
             return node
-    for leaf in [n for n in pending.values() if n.prim is None]:
+    for leaf in [n for n in pending.values() if n.prim is None and type(n) is not _Sums]:
         del pending[leaf.seq]
     return pending.pop(max(pending)) if pending else None
 
@@ -139,7 +139,7 @@ class _Meeting:
         self.before: dict[Any, Any] = {}  # what a .grad held when this walk met its node
         self.hooked: dict[Any, Any] = {}
         self.sums: dict[tuple[Any, ...], _Sums] = {}  # by the nodes whose sums they are
-        self.due: dict[int, list[_Sums]] = {}  # by the number at which they must be complete
+        self.of_leaves: list[_Sums] = []
         self.latest = _Sums(())
         for node, g in roots.items():
             self(node, g)
@@ -164,11 +164,7 @@ class _Meeting:
                     self.pending[node.seq] = node
 
     def settle(self, node: Any) -> Any:
-        """The gradient of a node with sums due, with hooks, or that had a gradient before."""
-        if node.seq in self.due:
-            self.pending[node.seq] = node
-            self.pour(node.seq)
-            del self.pending[node.seq]
+        """The gradient of a node with hooks, or of one that had a gradient before."""
         if node.prim is None:
             return node.grad
         g, hooks = node.grad, () if node.extra is None else node.extra.hooks
@@ -179,11 +175,18 @@ class _Meeting:
             node.grad = old + g
         return g
 
-    def step(self, node: Any, g: Any) -> None:
-        """The step at a leaf (none), or at a node that `primitive.apply` made."""
+    def step(self, node: Any, g: Any) -> Any:
+        """The step at a leaf (none), at a node that `primitive.apply` made, or at gathered sums.
+
+        Returned is the node that comes next, if that is known.
+        """
+        if type(node) is _Sums:
+            self.pending[node.seq] = node.youngest
+            self.pour(node)
+            return self.pending.pop(node.seq)
         prim = node.prim
         if prim is None:
-            return
+            return None
         saved = node.saved
         if saved is None:
             raise errors.freed_graph(node)
@@ -198,6 +201,7 @@ class _Meeting:
                 self(parent, c, node)
         if not self.retain_graph:
             node.saved = None
+        return None
 
     # --- weighted sums: ∂/∂wᵢ = xᵢ and ∂/∂xᵢ = wᵢ ---
 
@@ -207,35 +211,48 @@ class _Meeting:
         if node.out is FREED:
             raise errors.freed_graph(node)
         if len(w) < FEW:
+            pending = self.pending
             for parent, slope in zip(left + right, x + w):  # noqa: B905
                 if parent is None:
                     continue
-                if parent.seq in self.pending:
+                if parent.seq in pending:
                     parent.grad += g * slope
                 else:
                     self(parent, g * slope, node)
         else:
-            (self.sums.get(left) or self.open(left)).add(g, x, node)
-            if self.latest.nodes != right:  # a layer's sums share their inputs
-                self.latest = self.sums.get(right) or self.open(right)
-            self.latest.add(g, w, node)
+            sums = self.sums.get(left) or self.open(left)
+            sums.gs.append(g)
+            sums.rows.append(x)
+            sums.oldest = node
+            sums = self.latest
+            if sums.nodes != right:  # a layer's sums share their inputs
+                self.latest = sums = self.sums.get(right) or self.open(right)
+            sums.gs.append(g)
+            sums.rows.append(w)
+            sums.oldest = node
         if not self.retain_graph:
             node.out, node.x, node.y = FREED, None, None
 
     def open(self, nodes: tuple[Any, ...]) -> _Sums:
-        """The gathered sums of these nodes, which are due when the count is at the youngest."""
+        """A place for the sums of these nodes; it waits in the place of the youngest of them."""
         sums = self.sums[nodes] = _Sums(nodes)
         inner = {n.seq: n for n in nodes if n is not None and n.prim is not None}
-        youngest = max(inner, default=0)
-        if inner:
-            self(inner[youngest], 0.0)  # so that the count stops there
-        self.due.setdefault(youngest, []).append(sums)
+        if not inner:
+            self.of_leaves.append(sums)
+            return sums
+        sums.seq = seq = max(inner)
+        sums.youngest = inner[seq]
+        if type(self.pending.get(seq)) is _Sums:
+            sums.others = self.pending[seq]
+        else:
+            self(sums.youngest, 0.0)
+        self.pending[seq] = sums
         return sums
 
-    def pour(self, seq: int) -> None:
-        """Add what was gathered for the node of this number, and for those gathered with it."""
+    def pour(self, sums: Any) -> None:
+        """Hand on what was gathered for some nodes, and for others with the same youngest."""
         pending = self.pending
-        for sums in self.due.pop(seq, ()):
+        while sums is not None:
             oldest = sums.oldest.seq
             for node, c in zip(sums.nodes, sums.contributions()):  # noqa: B905
                 if node is None:
@@ -249,10 +266,12 @@ class _Meeting:
                     self(node, c)
                 else:
                     pending[s], node.grad = node, c
+            sums = sums.others
 
     def end(self) -> dict[Any, Any]:
         """The gradients of leaves with hooks, after what was gathered for leaves alone."""
-        self.pour(0)
+        for sums in self.of_leaves:
+            self.pour(sums)
         return self.hooked
 
 
@@ -260,21 +279,23 @@ class _Sums:
     """Weighted sums of the same nodes: a layer's, with its inputs, or a neuron's, with its weights.
 
     What flows to such nodes is a product of a matrix and a vector. To gather its rows takes a few
-    steps for each sum, where walking from every sum to every node takes as many for each node.
+    steps for each sum, where walking from every sum to every node takes as many for each node. The
+    walk finds what was gathered where it would find the youngest of the nodes, and takes it for a
+    leaf there.
     """
 
-    __slots__ = ("gs", "nodes", "oldest", "rows")
+    __slots__ = ("gs", "nodes", "oldest", "others", "rows", "seq", "youngest")
+    prim = row = extra = None
+    grad = 0.0
 
     def __init__(self, nodes: tuple[Any, ...]) -> None:
         self.nodes = nodes
         self.gs: list[float] = []
         self.rows: list[list[float]] = []
-        self.oldest: Any = None
-
-    def add(self, g: float, row: list[float], node: Any) -> None:
-        self.gs.append(g)
-        self.rows.append(row)
-        self.oldest = node
+        self.oldest: Any = None  # of the sums
+        self.youngest: Any = None  # of the inner nodes
+        self.seq = 0  # the youngest's number
+        self.others: _Sums | None = None
 
     def contributions(self) -> list[float]:
         gs = self.gs
