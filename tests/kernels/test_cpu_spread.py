@@ -35,7 +35,7 @@ def noted_twice(pool, x, count):
 def team():
     """The address of a team of three, awake."""
     three = Team(3)
-    three.wake()
+    three.wake(3)
     yield three.address
     three.end()
 

@@ -48,7 +48,7 @@ def rounds(team, turns, parts=3, times=200):
 @pytest.mark.parametrize("turns", [1, 300, 20_000])
 @pytest.mark.parametrize("parts", [1, 2, 3, 8])
 def test_parts_are_done_once_by_threads_that_are_awake(team, turns, parts):
-    team.wake()
+    team.wake(3)
     assert rounds(team, turns, parts)
 
 
@@ -60,7 +60,7 @@ def test_nobody_waits_for_sleepers(team):
 def test_they_fall_asleep_and_wake(team, monkeypatch):
     monkeypatch.setattr(cpu_team, "_PATIENCE", 10)
     for _ in range(20):
-        team.wake()
+        team.wake(3)
         assert rounds(team, 300, times=3)
         deadline = time.monotonic() + 60
         while not team.asleep and time.monotonic() < deadline:
@@ -68,8 +68,18 @@ def test_they_fall_asleep_and_wake(team, monkeypatch):
         assert team.asleep
 
 
+def test_only_those_wake_who_are_needed(team):
+    team.wake(2)
+    assert team.asleep  # one of them
+    assert [call.is_set() for call in team._calls][1:] == [False]
+    assert rounds(team, 300, parts=2)
+    assert rounds(team, 300)
+    team.wake(3)
+    assert rounds(team, 300)
+
+
 def test_a_team_that_has_ended_has_its_work_done_here(team):
-    team.wake()
+    team.wake(3)
     team.end()
     assert not any(thread.is_alive() for thread in team._threads)
     assert rounds(team, 300)
@@ -93,7 +103,7 @@ def met(pool, seen, place):
 
 
 def test_parts_are_done_at_the_same_time(team):
-    team.wake()
+    team.wake(3)
     seen, place = np.zeros(2, bool), np.zeros(1, np.int64)
     met(team.address, seen, place.ctypes.data)
     assert seen.all()

@@ -19,9 +19,10 @@ def _in_parts():
     """Every product counts as large, and there are three threads to share it."""
     three = Team(3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(products, "_LEAST", 0)
+        patch.setattr(products, "_LEAST", 1)
         patch.setattr(products, "_LEAST_ASLEEP", 0)
         patch.setattr(threads, "_team", three)
+        patch.setattr(threads, "_alone", False)
         patch.setattr(threads, "get_num_threads", lambda: 3)
         yield
     three.end()

@@ -155,7 +155,8 @@ class Team:
         self.address = int(self._table.ctypes.data)
         self._table[0, _SIZE // 8] = size
         _serve(self.address, 0, 0)  # compiled here, once for all
-        self.asleep = True  # some of them, perhaps
+        self.asleep = size > 1  # some of them, perhaps
+        self._sleeps = [True] * size
         self._over = False
         self._calls = [threading.Event() for _ in range(1, size)]
         self._threads = [
@@ -173,18 +174,22 @@ class Team:
                 return
             call.clear()
             _serve(self.address, t, _PATIENCE)
+            self._sleeps[t] = True
             self.asleep = True
 
-    def wake(self) -> None:
-        """Have all of them ask for work again."""
-        self.asleep = False
-        for call in self._calls:
-            call.set()
+    def wake(self, count: int) -> None:
+        """Have the first `count` of the team ask for work again."""
+        self.asleep = count < len(self._sleeps)
+        for t, call in enumerate(self._calls[: count - 1], 1):
+            if self._sleeps[t]:
+                self._sleeps[t] = False
+                call.set()
 
     def end(self) -> None:
         """Let the threads end, before the code that they run is taken away."""
         self._over = True
-        self.wake()
+        for call in self._calls:
+            call.set()
         for thread in self._threads:
             thread.join()
 

@@ -44,7 +44,7 @@ def _matmul(a: Array, b: Array) -> Array:
     work = a.size * b.shape[-1] if b.ndim else 0
     if work < _LEAST or not _are_floats(a, b) or not threads.share_products():
         return np.matmul(a, b)
-    count = threads.get_num_threads()
+    count = threads.threads_for(work, _LEAST)
     out = _by_the_team()(a, b, count) if a.ndim == b.ndim == 2 else None
     if out is None and work < _LEAST_ASLEEP:
         return np.matmul(a, b)

@@ -86,14 +86,14 @@ def threads_for(work: int, least: int) -> int:
 
     Args:
         work: how much there is to do, in units of the caller's choice.
-        least: below this much work a parallel launch costs more than it gains.
+        least: below this much work a second thread costs more than it gains, and so on.
     """
     if work < least or _forked:
         return 1
     threads = get_num_threads()
     if threads > 1 and _alone is None:
         _start()
-    return 1 if _alone else threads
+    return 1 if _alone else min(threads, 1 + work // least)
 
 
 def spread(kernel: Callable[..., Any], threads: int, *args: Any) -> Any:
@@ -103,7 +103,7 @@ def spread(kernel: Callable[..., Any], threads: int, *args: Any) -> Any:
         return kernel(0, *args)
     try:
         if _team.asleep:
-            _team.wake()
+            _team.wake(threads)
         return kernel(_team.address, *args)
     finally:
         _gate.release()
