@@ -30,7 +30,7 @@ from .cpu_jit import entry, launch, worker
 from .cpu_math import exp
 from .cpu_softmax import _dot, _largest, _sum
 from .cpu_spread import portion, spread
-from .cpu_vector import BYTES, ROWS, USABLE, VECTORS, lanes
+from .cpu_vector import BYTES, CHUNK, ROWS, USABLE, VECTORS, chunk_of, lanes
 from .threads import threads_for
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -38,6 +38,7 @@ from .threads import threads_for
 Array = Any
 
 QUERIES = 8 * ROWS
+FEATURES = 40  # products of a query and a key to add up by themselves: an exponential follows
 _LEAST = 1 << 19  # products that a parallel launch pays for
 _MOST = 1 << 13  # keys
 
@@ -57,12 +58,14 @@ def _copy(source, into):
 
 
 @worker
-def _add(sums, rows, a, across, along, b, places, total):
-    """`add_products` over all columns of `sums`, as many as fill a block at a time."""
+def _add(sums, rows, a, across, along, b, places, total, most):
+    """`add_products` over all columns of `sums`, as many as fill a block at a time; at most so many
+    products are added up by themselves."""
+    chunk = chunk_of(total, most)
     wide, flat, vectors = VECTORS * BYTES // a.itemsize, a.reshape(a.size), b.reshape(b.size)
     for v in range(0, sums.shape[1], wide):
         part = sums[:, v : v + wide]
-        add_products(part, rows, flat, across, along, vectors[v:], places, total)
+        add_products(part, rows, flat, across, along, vectors[v:], places, total, chunk)
 
 
 @worker
@@ -72,7 +75,7 @@ def _weigh(q, rows, first, seen, keys, weights, tables, scale, causal):
     ones, by_key, by_feature = tables[0], tables[1], tables[2]
     _clear(weights)
     wide = (seen + side - 1) // side * side
-    _add(weights[:, :wide], rows, q, by_feature, ones, keys, by_key, keys.shape[0])
+    _add(weights[:, :wide], rows, q, by_feature, ones, keys, by_key, keys.shape[0], FEATURES)
     for r in range(rows):
         count, line = min(seen, first + r + 1) if causal else seen, weights[r, :wide]
         for i in range(count):
@@ -101,7 +104,9 @@ def _attend(t, q, k, v, out, keys, values, few, weights, result, tables, scale, 
             _copy(q[h, first : first + rows], few[t])
             _weigh(few[t], rows, first, seen, keys[t], weights[t], tables, scale, causal)
             _clear(result[t])
-            _add(result[t], rows, weights[t], tables[1], tables[0], values[t], tables[3], seen)
+            _add(
+                result[t], rows, weights[t], tables[1], tables[0], values[t], tables[3], seen, CHUNK
+            )
             _copy(result[t][:rows, : v.shape[2]], out[h, first : first + rows])
 
 
@@ -118,7 +123,7 @@ def _slope(g, rows, seen, values, weights, slopes, tables, scale):
     side = BYTES // g.itemsize
     wide = (seen + side - 1) // side * side
     _clear(slopes)
-    _add(slopes[:, :wide], rows, g, tables[3], tables[0], values, tables[1], values.shape[0])
+    _add(slopes[:, :wide], rows, g, tables[3], tables[0], values, tables[1], values.shape[0], CHUNK)
     for r in range(rows):
         line, shares = slopes[r], weights[r]
         level = g.dtype.type(_dot(line[:seen], shares[:seen]))
@@ -149,10 +154,10 @@ def _back(
             _copy(g[h, first : first + rows], some[t])
             _weigh(few[t], rows, first, seen, keys[t], weights[t], tables, scale, causal)
             _slope(some[t], rows, seen, values[t], weights[t], slopes[t], tables, scale)
-            _add(sum_v[t], seen, weights[t], ones, by_key, some[t], by_value, rows)
-            _add(sum_k[t], seen, slopes[t], ones, by_key, few[t], by_feature, rows)
+            _add(sum_v[t], seen, weights[t], ones, by_key, some[t], by_value, rows, CHUNK)
+            _add(sum_k[t], seen, slopes[t], ones, by_key, few[t], by_feature, rows, CHUNK)
             _clear(result[t])
-            _add(result[t], rows, slopes[t], by_key, ones, rows_k[t], by_feature, seen)
+            _add(result[t], rows, slopes[t], by_key, ones, rows_k[t], by_feature, seen, CHUNK)
             _copy(result[t][:rows, :features], dq[h, first : first + rows])
         _copy(sum_k[t][:size, :features], dk[h])
         _copy(sum_v[t][:size, :width], dv[h])

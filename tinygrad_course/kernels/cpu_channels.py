@@ -26,7 +26,7 @@ from typing import Any
 
 from .cpu_jit import entry, worker
 from .cpu_spread import portion, spread
-from .cpu_vector import BYTES, CHUNK, ROWS, VECTORS, products, turn_square
+from .cpu_vector import BYTES, ROWS, VECTORS, products, small_chunk, turn_square
 
 Array = Any
 Ints = tuple[int, ...]
@@ -40,7 +40,7 @@ _block4 = products(ROWS, VECTORS)
 @worker
 def add_products(
     sums: Array, count: int, a: Array, across: Array, along: Array, b: Array, places: Array, total:
-    int,
+    int, chunk: int,
 ) -> None:  # fmt: skip
     """For chunks of k in range(total), for m in range(count):
     sums[m, v] += Σ_k a[across[m] + along[k]] · b[places[k] + v].
@@ -48,8 +48,8 @@ def add_products(
     What lies in `sums` up to the next multiple of ROWS is lost.
     """
     vectors = sums.shape[1] * sums.itemsize // BYTES
-    for lo in range(0, total, CHUNK):
-        hi = min(lo + CHUNK, total)
+    for lo in range(0, total, chunk):
+        hi = min(lo + chunk, total)
         for m in range(0, count, ROWS):
             if vectors == 1:
                 _block1(sums, m, a, across, along, b, places, lo, hi)
@@ -175,8 +175,9 @@ def _correlate(
                 some = min(width, outputs - o)
                 _clear(sums)
                 add_products(
-                    sums, images * tall * wide, buffer, across[s], along[s], weights, places, taps
-                )
+                    sums, images * tall * wide, buffer, across[s], along[s], weights, places, taps,
+                    small_chunk(taps),
+                )  # fmt: skip
                 for m in range(images):
                     image = dst[n + m, g * outputs + o : g * outputs + o + some]
                     part = sums[m * tall * wide : (m + 1) * tall * wide, :some]
@@ -253,7 +254,7 @@ def _weigh(
             stop = min(end - b * runs, runs) * ROWS
             add_products(
                 dw[group, b, k:stop], stop - k, buffer, along[k:stop], across, turned, places,
-                images * step,
+                images * step, small_chunk(images * step),
             )  # fmt: skip
 
 

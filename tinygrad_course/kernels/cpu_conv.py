@@ -22,13 +22,18 @@ so that a run of p is long enough for vectors and the buffer stays in the second
 **The two inner loops** take 4 (or 2) outputs and 5 taps at a time, so that of each number that is
 loaded 4 or 5 products are made. LLVM turns them into vector instructions. Taps are filled up to a
 multiple of 5 with weight 0, at an offset where the buffer is 0 (elsewhere 0·inf would give NaN).
+
+**Rounding.** The five products are added to the sum one by one: that takes no more instructions
+than there are products, but each rounds the whole sum. With groups, dilation or (going back)
+strides the five are added up first, which takes a twentieth more time: PyTorch adds channel by
+channel there, then tap by tap, and its errors are half as large as those of one long sum.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from .cpu_jit import entry, worker
+from .cpu_jit import entry, exact, worker
 from .cpu_spread import portion, spread
 
 Array = Any
@@ -37,14 +42,14 @@ Ints = tuple[int, ...]
 TAPS = 5  # taps that the inner loops take in one go
 ROWS = 4  # outputs that they take in one go
 CHUNK = 25 * TAPS  # taps that are added up by themselves
+MANY = 3 * TAPS  # taps, from where on a careful sum adds up those of one go by themselves
 VECTOR = 16  # numbers that runs are rounded up to: a vector of 64 bytes of float32
 
 
 # --- the inner loops ------------------------------------------------------------------------------
 
 
-@worker
-def _combine4(
+def _combined4(
     y0: Array, y1: Array, y2: Array, y3: Array, x: Array, offsets: Array, w0: Array, w1: Array, w2:
     Array, w3: Array, length: int,
 ) -> None:  # fmt: skip
@@ -67,11 +72,10 @@ def _combine4(
             y3[p] = y3[p] + (d0 * u0 + d1 * u1 + d2 * u2 + d3 * u3 + d4 * u4)
 
 
-@worker
-def _combine2(
+def _combined2(
     y0: Array, y1: Array, x: Array, offsets: Array, w0: Array, w1: Array, length: int
 ) -> None:
-    """`_combine4` for the last one or two outputs."""
+    """`_combined4` for the last one or two outputs."""
     for k in range(0, offsets.size, 5):
         x0 = x[offsets[k] : offsets[k] + length]
         x1 = x[offsets[k + 1] : offsets[k + 1] + length]
@@ -84,6 +88,10 @@ def _combine2(
             u0, u1, u2, u3, u4 = x0[p], x1[p], x2[p], x3[p], x4[p]
             y0[p] = y0[p] + (a0 * u0 + a1 * u1 + a2 * u2 + a3 * u3 + a4 * u4)
             y1[p] = y1[p] + (b0 * u0 + b1 * u1 + b2 * u2 + b3 * u3 + b4 * u4)
+
+
+_combine4, _combine2 = worker(_combined4), worker(_combined2)
+_exact4, _exact2 = exact(_combined4), exact(_combined2)  # as the parentheses say
 
 
 @worker
@@ -272,7 +280,7 @@ def _correlate(
     """
     scratch, (lo, hi) = rooms[thread], portion(units, thread, rooms.shape[0])
     room, height, pitch, block, rows, columns, run, row, column, ih, iw = plan[:11]
-    to, at, oh, ow, shares = plan[11:]
+    to, at, oh, ow, careful, shares = plan[11:]
     sums, few = scratch[: 4 * run].reshape(4, run), scratch[4 * run : 8 * run].reshape(4, run)
     buffer = scratch[8 * run :]
     groups, phases, fours = packed.shape[0], packed.shape[1], packed.shape[2] // 4
@@ -290,7 +298,7 @@ def _correlate(
             for four in range(fours * share // shares, fours * (share + 1) // shares):
                 w, channel = packed[g, s, four * 4 : four * 4 + 4], g * outputs + four * 4
                 several = min(4, outputs - four * 4)
-                _sums(w, several, start[channel:], buffer, taps, sums, few, length)
+                _sums(w, several, start[channel:], buffer, taps, sums, few, length, careful)
                 for r in range(several):
                     for m in range(n, stop):
                         line, image = sums[r, (m - n) * height * pitch :], dst[m, channel + r]
@@ -301,35 +309,40 @@ def _correlate(
 @worker
 def _sums(
     w: Array, several: int, start: Array, buffer: Array, taps: Array, y: Array, few: Array, length:
-    int,
+    int, careful: int,
 ) -> None:  # fmt: skip
     """y[r, p] = start[r] + Σ_k w[r, k] · buffer[taps[k] + p] for up to four rows r.
 
-    Of many taps, each `CHUNK` are added up by themselves (in `few`): where every product is added
-    to one sum, each rounds all that came before.
+    Of many taps, each `CHUNK` are added up by themselves (after the first, in `few`), and each five
+    of them if `careful`: where every product is added to one sum, each rounds all that came before.
     """
-    rows = 4 if several > 2 else 2
+    rows, chunks = 4 if several > 2 else 2, max(1, (taps.size + CHUNK - 1) // CHUNK)
+    chunk = max(1, (taps.size + chunks * TAPS - 1) // (chunks * TAPS)) * TAPS
+    fives = careful != 0 and taps.size > MANY
     for r in range(rows):
         _fill(y[r], length, start[r] if r < several else 0)
-    if taps.size <= CHUNK:
-        _combine(rows, y, buffer, taps, w, 0, taps.size, length)
-        return
-    for k in range(0, taps.size, CHUNK):
+    _combine(rows, y, buffer, taps, w, 0, min(chunk, taps.size), length, fives)
+    for k in range(chunk, taps.size, chunk):
         for r in range(rows):
             _fill(few[r], length, 0)
-        _combine(rows, few, buffer, taps, w, k, min(k + CHUNK, taps.size), length)
+        _combine(rows, few, buffer, taps, w, k, min(k + chunk, taps.size), length, fives)
         for r in range(rows):
             _add(y[r], few[r], length)
 
 
 @worker
 def _combine(
-    rows: int, y: Array, x: Array, offsets: Array, w: Array, lo: int, hi: int, length: int
-) -> None:
+    rows: int, y: Array, x: Array, offsets: Array, w: Array, lo: int, hi: int, length: int, fives:
+    bool,
+) -> None:  # fmt: skip
     """The taps in a range. (A slice of the whole matrix would be one more type to compile for.)"""
     taps, w0, w1 = offsets[lo:hi], w[0, lo:hi], w[1, lo:hi]
-    if rows == 4:
+    if rows == 4 and fives:
+        _exact4(y[0], y[1], y[2], y[3], x, taps, w0, w1, w[2, lo:hi], w[3, lo:hi], length)
+    elif rows == 4:
         _combine4(y[0], y[1], y[2], y[3], x, taps, w0, w1, w[2, lo:hi], w[3, lo:hi], length)
+    elif fives:
+        _exact2(y[0], y[1], x, taps, w0, w1, length)
     else:
         _combine2(y[0], y[1], x, taps, w0, w1, length)
 

@@ -26,7 +26,7 @@ import numpy as np
 from .arrays import aligned
 from .cpu_jit import entry, launch, worker
 from .cpu_spread import portion, spread
-from .cpu_vector import BYTES, CHUNK, ROWS, VECTORS, dots, lanes, products
+from .cpu_vector import BYTES, CHUNK, ROWS, VECTORS, chunk_of, dots, lanes, products
 from .cpu_vector import turn_square as _turn_square
 from .geometry import Pair, Shape
 
@@ -35,6 +35,7 @@ Ints = tuple[int, ...]
 
 _MOST = 3 << 17  # numbers that a thread works on: they should stay in its second-level cache
 _CHANNELS = 32  # from here on, channels fill vectors of their own
+_CHUNK = 80  # taps to add up by themselves: two chunks for LeNet's 150
 _SLACK = 8  # pixels that the last block of a row may reach too far
 _BLOCK = ROWS, VECTORS
 _NARROW = (4, 5) if ROWS == 6 else _BLOCK  # a second block: some sizes divide better by it
@@ -256,15 +257,15 @@ def _correlate_blocks(
                 max(0, (top - r + dh - 1) // dh),
                 min(rows, (height - 1 + top - r) // dh + 1),
             )
-            at = r * right * images
+            at, chunk = r * right * images, chunk_of((stop - first) * taps, _CHUNK)
             for o in range(start.size):
                 into = sums[o, at : at + (right + vectors) * images]
                 for t in range(into.size):
                     into[t] = start[o]
             for q in range(0, right, vectors):
                 seen, c = padded[(r * wide + q) * images :], sums[:, at + q * images :]
-                for k in range(first * taps, stop * taps, CHUNK):
-                    hi = min(k + CHUNK, stop * taps)
+                for k in range(first * taps, stop * taps, chunk):
+                    hi = min(k + chunk, stop * taps)
                     if narrow:
                         for m in range(0, start.size, _NARROW[0]):
                             _narrow(c, m, w, across, along, seen, places, k, hi)

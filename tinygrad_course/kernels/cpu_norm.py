@@ -101,11 +101,15 @@ def _moments(x, s, centred):
 
 
 @worker
-def _scale(x, mean, rstd, w, b, out):
-    """out = (x − mean) · rstd · w + b, with one w and one b for each stretch of the run."""
-    size = x.size // w.size
+def _scale(x, mean, beyond, rstd, w, b, out):
+    """out = (x − mean − beyond) · rstd · w + b, with one w and one b for each stretch of the run.
+
+    What the mean has `beyond` its rounding, and rstd, are in double precision.
+    """
+    size, real = x.size // w.size, x.dtype.type
     for j in range(w.size):
-        xs, outs, a, c = x[j * size : j * size + size], out[j * size :], rstd * w[j], b[j]
+        xs, outs = x[j * size : j * size + size], out[j * size :]
+        a, c = real(rstd * w[j]), real(b[j] - beyond * rstd * w[j])
         for i in range(size):
             outs[i] = (xs[i] - mean) * a + c
 
@@ -126,15 +130,18 @@ def _normalise(t, x, w, b, out, stats, eps, given, centred, threads):
     rows, each = w.shape[0], 1 < w.shape[1] == x.shape[2]
     lo, hi = portion(x.shape[1], t, threads)
     for s in range(lo, hi):
+        level, square = float(stats[0, s]), float(stats[1, s])
         if not given:
-            stats[0, s], stats[1, s] = _moments(x, s, centred)
-        stats[2, s] = 1 / math.sqrt(stats[1, s] + eps)
+            level, square = _moments(x, s, centred)
+        exact = 1 / math.sqrt(square + eps)
+        stats[0, s], stats[1, s], stats[2, s] = level, square, exact
         mean, rstd, ws, bs = stats[0, s], stats[2, s], w[s % rows], b[s % rows]
         for n in range(x.shape[0]):
             if each:
                 _scale_each(x[n, s], mean, rstd, ws, bs, out[n, s])
             else:
-                _scale(x[n, s], mean, rstd, ws, bs, out[n, s])
+                beyond = 0.0 if given else level - mean  # given, both may be infinite
+                _scale(x[n, s], mean, beyond, exact, ws, bs, out[n, s])
 
 
 @entry

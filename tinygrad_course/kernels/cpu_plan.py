@@ -47,11 +47,12 @@ def forward(
     offsets = ((c * sh + i * dh % sh) * sw + j * dw % sw) * plane
     offsets += i * dh // sh * pitch + j * dw // sw
     rows, step = outputs // groups, channels * kh * kw
+    blocks, careful = (room, height, pitch, block), groups > 1 or dilation != (1, 1)
     return _cut(
         groups=groups,
         layout=(rows, rows * step, step),
         taps=[(np.arange(step), offsets)],
-        blocks=(room, height, pitch, block, *out[2:], -padding[0], -padding[1], sh, sw, 0, 0, 1, 1),
+        blocks=(*blocks, *out[2:], -padding[0], -padding[1], sh, sw, 0, 0, 1, 1, int(careful)),
         images=x[0],
         planes=channels * sh * sw,
         threads=threads,
@@ -77,11 +78,13 @@ def turned(
     phase = i * dh % sh * sw + j * dw % sw
     row, column = top - halo[0], left - halo[1]
     to, at = top * sh - ph, left * sw - pw
+    blocks = (room, height, pitch, block)
+    careful = groups > 1 or (stride, dilation) != ((1, 1), (1, 1))
     return _cut(
         groups=groups,
         layout=(channels, outputs * channels * kh * kw, kh * kw),
         taps=[(sources[phase == s], offsets[phase == s]) for s in range(sh * sw)],
-        blocks=(room, height, pitch, block, *size, row, column, 1, 1, to, at, sh, sw),
+        blocks=(*blocks, *size, row, column, 1, 1, to, at, sh, sw, int(careful)),
         images=x[0],
         planes=outputs,
         threads=threads,

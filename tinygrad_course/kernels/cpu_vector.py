@@ -26,6 +26,8 @@ from numba.core import cgutils as _cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
+from .cpu_jit import worker
+
 config: Any = _config  # untyped
 cgutils: Any = _cgutils
 
@@ -50,7 +52,22 @@ def _registers() -> tuple[int, int]:
 
 BYTES, _COUNT = _registers()
 ROWS, VECTORS = (6, 4) if _COUNT == 32 else (4, 2)
-CHUNK = 128  # products of a sum that are well added up in one call of a block
+CHUNK = 128  # products of a long sum to add up in one call of a block
+
+
+@worker
+def chunk_of(total: int, most: int) -> int:
+    """How many products to add up by themselves, in as few chunks as can be, all of one size."""
+    chunks = max(1, (total + most - 1) // most)
+    return max(1, (total + chunks - 1) // chunks)
+
+
+@worker
+def small_chunk(total: int) -> int:
+    """`chunk_of` for careful sums: with √total products in √total chunks the error is least, and
+    with a few times more or less it is hardly larger."""
+    most = 16 if total <= 80 else 32 if total <= 320 else 64 if total <= 1280 else CHUNK
+    return chunk_of(total, most)
 
 
 def lanes(dtype: Dtype) -> int:

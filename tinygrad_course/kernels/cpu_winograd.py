@@ -26,7 +26,7 @@ from typing import Any
 from .cpu_channels import add_products, turn
 from .cpu_jit import entry, worker
 from .cpu_spread import portion, spread
-from .cpu_vector import BYTES, sandwich
+from .cpu_vector import BYTES, CHUNK, sandwich
 
 Array = Any
 Ints = tuple[int, ...]
@@ -226,7 +226,7 @@ def _correlate(
                 into = sums[k * bank : (k + 1) * bank].reshape(filled, width)
                 add_products(
                     into, tall * wide, image[k * apart :], tiles, channels, weights, places,
-                    packed.shape[2],
+                    packed.shape[2], CHUNK,
                 )  # fmt: skip
             for tile in range(tall * wide):
                 at, to = tile * width, (tile // wide * 4 * pitch + tile % wide * 4) * width
@@ -301,7 +301,7 @@ def _weigh(
             into = sums[k * bank : (k + 1) * bank].reshape(run, width)
             add_products(
                 into, count, a[k * size :], channels[c:], tiles,
-                b[k * image.shape[1] * deep + o :], places, tiles.size,
+                b[k * image.shape[1] * deep + o :], places, tiles.size, CHUNK,
             )  # fmt: skip
         for i in range(count):
             for r in range(0, width, lanes):
