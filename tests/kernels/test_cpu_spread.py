@@ -21,14 +21,14 @@ def _note(t, x, more, sizes, doubled, count):
 
 
 @entry
-def noted(pool, x, more, doubled, count):
-    spread(pool, count, _note, (x, more, (0, 10), doubled, count))
+def noted(team, x, more, doubled, count):
+    spread(team, count, _note, (x, more, (0, 10), doubled, count))
 
 
 @entry
-def noted_twice(pool, x, count):
-    spread(pool, count, _note, (x, None, (1, 10), True, count))
-    spread(pool, count, _note, (x, x, (0, 1), False, count))
+def noted_twice(team, x, count):
+    spread(team, count, _note, (x, None, (1, 10), True, count))
+    spread(team, count, _note, (x, x, (0, 1), False, count))
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +85,8 @@ def test_portions_are_all_of_a_range():
 
 def test_what_does_not_fit_is_an_error_when_compiling():
     @entry
-    def wrong(pool, x):
-        spread(pool, 1, _note, (x, 1))
+    def wrong(team, x):
+        spread(team, 1, _note, (x, 1))
 
     with pytest.raises(TypingError):
         wrong(0, np.zeros(1))

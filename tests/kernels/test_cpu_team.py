@@ -26,8 +26,8 @@ def _count(t, done, turns):
 
 
 @entry
-def counted(pool, done, turns, parts):
-    spread(pool, parts, _count, (done, turns))
+def counted(team, done, turns, parts):
+    spread(team, parts, _count, (done, turns))
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ def _meet(t, seen, place):
 
 
 @entry
-def met(pool, seen, place):
-    spread(pool, 2, _meet, (seen, place))
+def met(team, seen, place):
+    spread(team, 2, _meet, (seen, place))
 
 
 def test_parts_are_done_at_the_same_time(team):

@@ -111,10 +111,10 @@ def _attend(t, q, k, v, out, keys, values, few, weights, result, tables, scale, 
 
 
 @entry
-def attend_kernel(pool, q, k, v, out, keys, values, few, weights, result, tables, scale, causal):
+def attend_kernel(team, q, k, v, out, keys, values, few, weights, result, tables, scale, causal):
     """`_attend` with a run of heads to each thread."""
     args = (q, k, v, out, keys, values, few, weights, result, tables, scale, causal)
-    spread(pool, keys.shape[0], _attend, args)
+    spread(team, keys.shape[0], _attend, args)
 
 
 @worker
@@ -165,7 +165,7 @@ def _back(
 
 @entry
 def back_kernel(
-    pool, g, q, k, v, dq, dk, dv, keys, values, rows_k, few, some, weights, slopes, result, sum_k,
+    team, g, q, k, v, dq, dk, dv, keys, values, rows_k, few, some, weights, slopes, result, sum_k,
     sum_v, tables, scale, causal,
 ):  # fmt: skip
     """`_back` with a run of heads to each thread."""
@@ -173,7 +173,7 @@ def back_kernel(
         g, q, k, v, dq, dk, dv, keys, values, rows_k, few, some, weights, slopes, result, sum_k,
         sum_v, tables, scale, causal,
     )  # fmt: skip
-    spread(pool, keys.shape[0], _back, args)
+    spread(team, keys.shape[0], _back, args)
 
 
 # --- the functions of the device ------------------------------------------------------------------

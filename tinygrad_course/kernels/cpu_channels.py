@@ -201,15 +201,15 @@ def _hand_out(sums: Array, image: Array, up: int, left: int, oh: int, ow: int, w
 
 @entry
 def correlate(
-    pool: int, src: Array, dst: Array, w: Array, packed: Array, rooms: Array, layout: Ints, sources:
+    team: int, src: Array, dst: Array, w: Array, packed: Array, rooms: Array, layout: Ints, sources:
     Array, across: Array, along: Array, grids: Array, places: Array, plan: Ints, units: int, odd:
     Array,
 ) -> None:  # fmt: skip
     """`_pack_some` and `_correlate` with a run of blocks and units to each thread, which counts in
     `odd` how many blocks are not finite."""
-    spread(pool, rooms.shape[0], _pack_some, (w, layout, sources, grids, packed, odd))
+    spread(team, rooms.shape[0], _pack_some, (w, layout, sources, grids, packed, odd))
     args = (src, dst, packed, across, along, grids, places, plan, layout[0], units, rooms)
-    spread(pool, rooms.shape[0], _correlate, args)
+    spread(team, rooms.shape[0], _correlate, args)
 
 
 # --- weight gradient ------------------------------------------------------------------------------
@@ -278,10 +278,10 @@ def _gather(thread: int, partial: Array, dw: Array, threads: int) -> None:
 
 @entry
 def weigh(
-    pool: int, x: Array, g: Array, dw: Array, partial: Array, rooms: Array, across: Array, along:
+    team: int, x: Array, g: Array, dw: Array, partial: Array, rooms: Array, across: Array, along:
     Array, places: Array, plan: Ints, units: int,
 ) -> None:  # fmt: skip
     """`_weigh` by all threads, and the sum of theirs."""
     threads = rooms.shape[0]
-    spread(pool, threads, _weigh, (x, g, partial, across, along, places, plan, units, rooms))
-    spread(pool, threads, _gather, (partial, dw, threads))
+    spread(team, threads, _weigh, (x, g, partial, across, along, places, plan, units, rooms))
+    spread(team, threads, _gather, (partial, dw, threads))

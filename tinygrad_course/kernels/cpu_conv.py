@@ -349,13 +349,13 @@ def _combine(
 
 @entry
 def correlate(
-    pool: int, src: Array, dst: Array, w: Array, start: Array, packed: Array, rooms: Array, layout:
+    team: int, src: Array, dst: Array, w: Array, start: Array, packed: Array, rooms: Array, layout:
     Ints, sources: Array, offsets: Array, counts: Array, plan: Ints, units: int,
 ) -> Any:  # fmt: skip
     """`_correlate` with a run of units to each thread. Returns whether the weights are finite."""
     finite = _pack(w, layout, sources, counts, packed)
     args = (src, dst, start, packed, offsets, counts, plan, units, rooms)
-    spread(pool, rooms.shape[0], _correlate, args)
+    spread(team, rooms.shape[0], _correlate, args)
     return finite
 
 
@@ -434,11 +434,11 @@ def _gather(partial: Array, dw: Array) -> bool:
 
 @entry
 def weigh(
-    pool: int, x: Array, g: Array, dw: Array, partial: Array, rooms: Array, offsets: Array, plan:
+    team: int, x: Array, g: Array, dw: Array, partial: Array, rooms: Array, offsets: Array, plan:
     Ints, units: int,
 ) -> Any:  # fmt: skip
     """`_weigh` by all threads, and the sum of theirs. Returns whether every number is finite."""
-    spread(pool, rooms.shape[0], _weigh, (x, g, partial, offsets, plan, units, rooms))
+    spread(team, rooms.shape[0], _weigh, (x, g, partial, offsets, plan, units, rooms))
     return _gather(partial, dw)
 
 
@@ -460,6 +460,6 @@ def _add_up(thread: int, g: Array, sums: Array) -> None:
 
 
 @entry
-def add_up(pool: int, g: Array, sums: Array) -> None:
+def add_up(team: int, g: Array, sums: Array) -> None:
     """Sums over images and pixels, (N, C, P), for each thread and channel."""
-    spread(pool, sums.shape[0], _add_up, (g, sums))
+    spread(team, sums.shape[0], _add_up, (g, sums))

@@ -64,8 +64,8 @@ def _tanh_part(t: int, x: Array, y: Array, threads: int) -> None:
 
 
 @entry
-def _tanh_kernel(pool: int, x: Array, y: Array, threads: int) -> None:
-    spread(pool, threads, _tanh_part, (x, y, threads))
+def _tanh_kernel(team: int, x: Array, y: Array, threads: int) -> None:
+    spread(team, threads, _tanh_part, (x, y, threads))
 
 
 def tanh(x: Array) -> Array:
@@ -90,8 +90,8 @@ def _tanh_back_part(t: int, g: Array, y: Array, out: Array, threads: int) -> Non
 
 
 @entry
-def _tanh_back_kernel(pool: int, g: Array, y: Array, out: Array, threads: int) -> None:
-    spread(pool, threads, _tanh_back_part, (g, y, out, threads))
+def _tanh_back_kernel(team: int, g: Array, y: Array, out: Array, threads: int) -> None:
+    spread(team, threads, _tanh_back_part, (g, y, out, threads))
 
 
 def tanh_back(g: Array, y: Array, x: Array) -> Array:
@@ -132,9 +132,9 @@ def _short_part(t, x, y, out, kind, threads):
 
 
 @entry
-def short(pool, x, y, out, kind, threads):
+def short(team, x, y, out, kind, threads):
     """`_short` with a stretch of elements to each thread."""
-    spread(pool, threads, _short_part, (x, y, out, kind, threads))
+    spread(team, threads, _short_part, (x, y, out, kind, threads))
 
 
 @exact
@@ -174,9 +174,9 @@ def _long_part(t, x, y, out, kind, threads):
 
 
 @entry
-def long(pool, x, y, out, kind, threads):
+def long(team, x, y, out, kind, threads):
     """`_long` with a stretch of elements to each thread."""
-    spread(pool, threads, _long_part, (x, y, out, kind, threads))
+    spread(team, threads, _long_part, (x, y, out, kind, threads))
 
 
 # --- the functions of the device ------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 A kernel comes as several functions of its file. *Workers* are its loops (`@worker`). One function
 is called from Python (`@entry`, by `launch`): it has a worker do each thread's part of the work
-(`cpu_spread`), in the threads of a pool or one after the other. What they write to is allocated in
+(`cpu_spread`), in the threads of a team or one after the other. What they write to is allocated in
 Python.
 
 What is compiled is kept on disk, and counts as out of date when any of the kernels' files changes:

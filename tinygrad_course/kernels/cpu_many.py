@@ -279,12 +279,12 @@ def _correlate_blocks(
 
 @entry
 def correlate(
-    pool: int, src: Array, dst: Array, w: Array, start: Array, rooms: Array, sizes: Ints, kernel:
+    team: int, src: Array, dst: Array, w: Array, start: Array, rooms: Array, sizes: Ints, kernel:
     Ints, across: Array, along: Array, places: Array, image: int, narrow: bool,
 ) -> None:  # fmt: skip
     """`_correlate_blocks` with a run of blocks to each thread."""
     args = (src, dst, w, start, rooms, sizes, kernel, across, along, places, image, narrow)
-    spread(pool, rooms.shape[0], _correlate_blocks, args)
+    spread(team, rooms.shape[0], _correlate_blocks, args)
 
 
 # --- weight gradient ------------------------------------------------------------------------------
@@ -323,9 +323,9 @@ def _weigh(
 
 @entry
 def weigh(
-    pool: int, x: Array, g: Array, dw: Array, partial: Array, rooms: Array, sizes: Ints, kernel:
+    team: int, x: Array, g: Array, dw: Array, partial: Array, rooms: Array, sizes: Ints, kernel:
     Ints, grads: Array, pixels: Array, places: Array, steps: Array,
 ) -> None:  # fmt: skip
     """`_weigh` with a run of blocks, and sums of its own, to each thread."""
     args = (x, g, dw, partial, rooms, sizes, kernel, grads, pixels, places, steps)
-    spread(pool, rooms.shape[0], _weigh, args)
+    spread(team, rooms.shape[0], _weigh, args)

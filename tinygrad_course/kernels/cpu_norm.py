@@ -145,9 +145,9 @@ def _normalise(t, x, w, b, out, stats, eps, given, centred, threads):
 
 
 @entry
-def normalise_kernel(pool, x, w, b, out, stats, eps, given, centred, threads):
+def normalise_kernel(team, x, w, b, out, stats, eps, given, centred, threads):
     """`_normalise` with a run of statistics to each thread."""
-    spread(pool, threads, _normalise, (x, w, b, out, stats, eps, given, centred, threads))
+    spread(team, threads, _normalise, (x, w, b, out, stats, eps, given, centred, threads))
 
 
 # --- backward -------------------------------------------------------------------------------------
@@ -255,9 +255,9 @@ def _back(t, g, x, w, means, rstds, dx, every, parts, given, centred):
 
 
 @entry
-def back_kernel(pool, g, x, w, means, rstds, dx, sums, few, given, centred):
+def back_kernel(team, g, x, w, means, rstds, dx, sums, few, given, centred):
     """`_back` with a run of statistics, and sums of its own, to each thread."""
-    spread(pool, sums.shape[0], _back, (g, x, w, means, rstds, dx, sums, few, given, centred))
+    spread(team, sums.shape[0], _back, (g, x, w, means, rstds, dx, sums, few, given, centred))
 
 
 # --- the functions of the device ------------------------------------------------------------------

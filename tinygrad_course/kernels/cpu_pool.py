@@ -202,13 +202,13 @@ def _largest_part(
 
 @entry
 def largest(
-    pool: int, x: Array, out: Array, window: Ints, room: Ints, scratch: Array, taps: Array
+    team: int, x: Array, out: Array, window: Ints, room: Ints, scratch: Array, taps: Array
 ) -> None:
     """`_largest` with a run of planes to each thread."""
     planes = x.reshape(-1, x.shape[2], x.shape[3])
     into = out.reshape(-1, out.shape[2], out.shape[3])
     args = (planes, into, window, room, scratch, taps)
-    spread(pool, scratch.shape[0], _largest_part, args)
+    spread(team, scratch.shape[0], _largest_part, args)
 
 
 # --- values at indices ----------------------------------------------------------------------------
@@ -237,9 +237,9 @@ def _move(
 
 
 @entry
-def move(pool: int, source: Array, indices: Array, out: Array, put: bool, outside: Array) -> None:
+def move(team: int, source: Array, indices: Array, out: Array, put: bool, outside: Array) -> None:
     """`_move` with a run of planes, and a count of its own, to each thread."""
-    spread(pool, outside.size, _move, (source, indices, out, put, outside))
+    spread(team, outside.size, _move, (source, indices, out, put, outside))
 
 
 # --- the mean, and the largest itself -------------------------------------------------------------
@@ -334,14 +334,14 @@ def _pool_part(
 
 @entry
 def pool(
-    pool: int, x: Array, out: Array, window: Ints, room: Ints, rows: Array, columns: Array, mean:
+    team: int, x: Array, out: Array, window: Ints, room: Ints, rows: Array, columns: Array, mean:
     bool, scratch: Array,
 ) -> None:  # fmt: skip
     """`_pool` with a run of planes to each thread."""
     planes = x.reshape(-1, x.shape[2], x.shape[3])
     into = out.reshape(-1, out.shape[2], out.shape[3])
     args = (planes, into, window, room, rows, columns, mean, scratch)
-    spread(pool, scratch.shape[0], _pool_part, args)
+    spread(team, scratch.shape[0], _pool_part, args)
 
 
 # --- the mean's gradient --------------------------------------------------------------------------
@@ -411,10 +411,10 @@ def _spread_to_four(up: Array, low: Array, g: Array, row: Any, columns: Array) -
 
 @entry
 def back(
-    pool: int, g: Array, dx: Array, window: Ints, rows: Array, columns: Array, rooms: Array
+    team: int, g: Array, dx: Array, window: Ints, rows: Array, columns: Array, rooms: Array
 ) -> None:
     """`_hand_back` with a run of planes to each thread."""
     planes = g.reshape(-1, g.shape[2], g.shape[3])
     into = dx.reshape(-1, dx.shape[2], dx.shape[3])
     args = (planes, into, window, rows, columns, rooms)
-    spread(pool, rooms.shape[0], _hand_back, args)
+    spread(team, rooms.shape[0], _hand_back, args)

@@ -102,8 +102,8 @@ def _part(t, a, turned_a, b, turned_b, out, address, by_rows, threads):
 
 
 @entry
-def _product(pool, out, a, turned_a, b, turned_b, address, by_rows, threads):
-    spread(pool, threads, _part, (a, turned_a, b, turned_b, out, address, by_rows, threads))
+def _product(team, out, a, turned_a, b, turned_b, address, by_rows, threads):
+    spread(team, threads, _part, (a, turned_a, b, turned_b, out, address, by_rows, threads))
 
 
 def matmul(a: Array, b: Array, threads: int) -> Array:

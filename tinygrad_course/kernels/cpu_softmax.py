@@ -97,9 +97,9 @@ def _softmax(t, x, out, rooms, kind, d):
 
 
 @entry
-def softmax_kernel(pool, x, out, rooms, kind, d):
+def softmax_kernel(team, x, out, rooms, kind, d):
     """`_softmax` with a run of rows to each thread."""
-    spread(pool, rooms.shape[0], _softmax, (x, out, rooms, kind, d))
+    spread(team, rooms.shape[0], _softmax, (x, out, rooms, kind, d))
 
 
 @worker
@@ -120,9 +120,9 @@ def _back(t, g, out, dx, kind, threads):
 
 
 @entry
-def back_kernel(pool, g, out, dx, kind, threads):
+def back_kernel(team, g, out, dx, kind, threads):
     """`_back` with a run of rows to each thread."""
-    spread(pool, threads, _back, (g, out, dx, kind, threads))
+    spread(team, threads, _back, (g, out, dx, kind, threads))
 
 
 # --- cross-entropy --------------------------------------------------------------------------------
@@ -144,9 +144,9 @@ def _losses(t, x, labels, out, rooms, d):
 
 
 @entry
-def losses_kernel(pool, x, labels, out, rooms, d):
+def losses_kernel(team, x, labels, out, rooms, d):
     """`_losses` with a run of rows to each thread."""
-    spread(pool, rooms.shape[0], _losses, (x, labels, out, rooms, d))
+    spread(team, rooms.shape[0], _losses, (x, labels, out, rooms, d))
 
 
 @worker
@@ -168,9 +168,9 @@ def _losses_back(t, x, labels, dx, rooms, scale, d):
 
 
 @entry
-def losses_back_kernel(pool, x, labels, dx, rooms, scale, d):
+def losses_back_kernel(team, x, labels, dx, rooms, scale, d):
     """`_losses_back` with a run of rows to each thread."""
-    spread(pool, rooms.shape[0], _losses_back, (x, labels, dx, rooms, scale, d))
+    spread(team, rooms.shape[0], _losses_back, (x, labels, dx, rooms, scale, d))
 
 
 @entry

@@ -243,14 +243,14 @@ def _correlate(
 
 @entry
 def correlate(
-    pool: int, src: Array, dst: Array, w: Array, packed: Array, rooms: Array, layout: Ints, sources:
+    team: int, src: Array, dst: Array, w: Array, packed: Array, rooms: Array, layout: Ints, sources:
     Array, tiles: Array, channels: Array, places: Array, plan: Ints, units: int, odd: Array,
 ) -> None:  # fmt: skip
     """`_transform_weights` and `_correlate` with a run of kernels and units to each thread, which
     counts in `odd` how many times there was a number that is not finite."""
-    spread(pool, rooms.shape[0], _transform_weights, (w, layout, sources, packed, rooms))
+    spread(team, rooms.shape[0], _transform_weights, (w, layout, sources, packed, rooms))
     args = (src, dst, packed, tiles, channels, places, plan, units, rooms, odd)
-    spread(pool, rooms.shape[0], _correlate, args)
+    spread(team, rooms.shape[0], _correlate, args)
 
 
 # --- weight gradient ------------------------------------------------------------------------------
@@ -313,10 +313,10 @@ def _weigh(
 
 @entry
 def weigh(
-    pool: int, x: Array, g: Array, dw: Array, image: Array, grads: Array, rooms: Array, tiles:
+    team: int, x: Array, g: Array, dw: Array, image: Array, grads: Array, rooms: Array, tiles:
     Array, channels: Array, places: Array, plan: Ints, units: int, blocks: int,
 ) -> None:  # fmt: skip
     """`_transform_both` with a run of units to each thread, then `_weigh` with a run of blocks."""
-    spread(pool, rooms.shape[0], _transform_both, (x, g, image, grads, plan, units, rooms))
+    spread(team, rooms.shape[0], _transform_both, (x, g, image, grads, plan, units, rooms))
     args = (image, grads, dw, tiles, channels, places, plan, blocks, rooms)
-    spread(pool, rooms.shape[0], _weigh, args)
+    spread(team, rooms.shape[0], _weigh, args)

@@ -53,8 +53,8 @@ def _adam_part(t, p, g, m, v, top, c, threads):
 
 
 @entry
-def _adam_kernel(pool, p, g, m, v, top, c, threads):
-    spread(pool, threads, _adam_part, (p, g, m, v, top, c, threads))
+def _adam_kernel(team, p, g, m, v, top, c, threads):
+    spread(team, threads, _adam_part, (p, g, m, v, top, c, threads))
 
 
 # --- SGD: b ← keep · b + take · gᵢ, p ← p − of_b · b − of_g · gᵢ ----------------------------------
@@ -80,8 +80,8 @@ def _sgd_part(t, p, g, b, c, threads):
 
 
 @entry
-def _sgd_kernel(pool, p, g, b, c, threads):
-    spread(pool, threads, _sgd_part, (p, g, b, c, threads))
+def _sgd_kernel(team, p, g, b, c, threads):
+    spread(team, threads, _sgd_part, (p, g, b, c, threads))
 
 
 # --- AdaGrad and RMSprop: v ← keep · v + take · gᵢ², p ← p − size · gᵢ / (√v + eps) ---------------
@@ -116,8 +116,8 @@ def _scaled_part(t, p, g, v, m, b, c, threads):
 
 
 @entry
-def _scaled_kernel(pool, p, g, v, m, b, c, threads):
-    spread(pool, threads, _scaled_part, (p, g, v, m, b, c, threads))
+def _scaled_kernel(team, p, g, v, m, b, c, threads):
+    spread(team, threads, _scaled_part, (p, g, v, m, b, c, threads))
 
 
 # --- Adadelta: p ← p − size · d with d = gᵢ √(w + eps) / √(v + eps), v and w means of gᵢ² and d² --
@@ -142,8 +142,8 @@ def _adadelta_part(t, p, g, v, w, c, threads):
 
 
 @entry
-def _adadelta_kernel(pool, p, g, v, w, c, threads):
-    spread(pool, threads, _adadelta_part, (p, g, v, w, c, threads))
+def _adadelta_kernel(team, p, g, v, w, c, threads):
+    spread(team, threads, _adadelta_part, (p, g, v, w, c, threads))
 
 
 # --- called from Python ---------------------------------------------------------------------------
