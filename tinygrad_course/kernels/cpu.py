@@ -359,7 +359,7 @@ def _correlate(src: Array, dst: Array, w: Array, b: Array | None, cut: Cut, thre
     packed, room = np.zeros(cut.packed, w.dtype), cut.rooms.take(w.dtype)
     finite = launch(
         cpu_conv.correlate, threads, src, dst, w, start, packed, room, cut.layout, cut.sources,
-        cut.offsets, cut.counts, cut.plan, cut.units,
+        cut.offsets, cut.counts, cut.plan, cut.units, cut.careful,
     )  # fmt: skip
     cut.rooms.give(room)
     return finite

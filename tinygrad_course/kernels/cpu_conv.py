@@ -269,7 +269,7 @@ def _vectors(length: int) -> int:
 @worker
 def _correlate(
     thread: int, src: Array, dst: Array, start: Array, packed: Array, offsets: Array, counts: Array,
-    plan: Ints, units: int, rooms: Array,
+    plan: Ints, units: int, rooms: Array, careful: Any,
 ) -> None:  # fmt: skip
     """For units (images, group, rows, share of the outputs): lay the source out; for phases s of
     the destination, for its channels o (4 at a time), for taps k (5 at a time), for pixels p:
@@ -280,7 +280,7 @@ def _correlate(
     """
     scratch, (lo, hi) = rooms[thread], portion(units, thread, rooms.shape[0])
     room, height, pitch, block, rows, columns, run, row, column, ih, iw = plan[:11]
-    to, at, oh, ow, careful, shares = plan[11:]
+    to, at, oh, ow, shares = plan[11:]
     sums, few = scratch[: 4 * run].reshape(4, run), scratch[4 * run : 8 * run].reshape(4, run)
     buffer = scratch[8 * run :]
     groups, phases, fours = packed.shape[0], packed.shape[1], packed.shape[2] // 4
@@ -309,52 +309,71 @@ def _correlate(
 @worker
 def _sums(
     w: Array, several: int, start: Array, buffer: Array, taps: Array, y: Array, few: Array, length:
-    int, careful: int,
+    int, careful: Any,
 ) -> None:  # fmt: skip
     """y[r, p] = start[r] + Σ_k w[r, k] · buffer[taps[k] + p] for up to four rows r.
 
     Of many taps, each `CHUNK` are added up by themselves (after the first, in `few`), and each five
-    of them if `careful`: where every product is added to one sum, each rounds all that came before.
+    of them if `careful`, and not None: where every product is added to one sum, each rounds all
+    that came before.
     """
     rows, chunks = 4 if several > 2 else 2, max(1, (taps.size + CHUNK - 1) // CHUNK)
     chunk = max(1, (taps.size + chunks * TAPS - 1) // (chunks * TAPS)) * TAPS
-    fives = careful != 0 and taps.size > MANY
     for r in range(rows):
         _fill(y[r], length, start[r] if r < several else 0)
-    _combine(rows, y, buffer, taps, w, 0, min(chunk, taps.size), length, fives)
+    _combine(rows, y, buffer, taps, w, 0, min(chunk, taps.size), length, careful)
     for k in range(chunk, taps.size, chunk):
         for r in range(rows):
             _fill(few[r], length, 0)
-        _combine(rows, few, buffer, taps, w, k, min(k + chunk, taps.size), length, fives)
+        _combine(rows, few, buffer, taps, w, k, min(k + chunk, taps.size), length, careful)
         for r in range(rows):
             _add(y[r], few[r], length)
 
 
 @worker
 def _combine(
-    rows: int, y: Array, x: Array, offsets: Array, w: Array, lo: int, hi: int, length: int, fives:
-    bool,
+    rows: int, y: Array, x: Array, offsets: Array, w: Array, lo: int, hi: int, length: int, careful:
+    Any,
 ) -> None:  # fmt: skip
-    """The taps in a range. (A slice of the whole matrix would be one more type to compile for.)"""
-    taps, w0, w1 = offsets[lo:hi], w[0, lo:hi], w[1, lo:hi]
-    if rows == 4 and fives:
-        _exact4(y[0], y[1], y[2], y[3], x, taps, w0, w1, w[2, lo:hi], w[3, lo:hi], length)
-    elif rows == 4:
+    """The taps in a range; the careful sums are compiled where they are wanted."""
+    if careful is None:
+        _one_by_one(rows, y, x, offsets[lo:hi], w, lo, hi, length)
+    elif offsets.size > MANY:
+        _by_fives(rows, y, x, offsets[lo:hi], w, lo, hi, length)
+    else:
+        _one_by_one(rows, y, x, offsets[lo:hi], w, lo, hi, length)
+
+
+@worker
+def _one_by_one(
+    rows: int, y: Array, x: Array, taps: Array, w: Array, lo: int, hi: int, length: int
+) -> None:
+    w0, w1 = w[0, lo:hi], w[1, lo:hi]  # a slice of the matrix would be one more type to compile for
+    if rows == 4:
         _combine4(y[0], y[1], y[2], y[3], x, taps, w0, w1, w[2, lo:hi], w[3, lo:hi], length)
-    elif fives:
-        _exact2(y[0], y[1], x, taps, w0, w1, length)
     else:
         _combine2(y[0], y[1], x, taps, w0, w1, length)
+
+
+@worker
+def _by_fives(
+    rows: int, y: Array, x: Array, taps: Array, w: Array, lo: int, hi: int, length: int
+) -> None:
+    w0, w1 = w[0, lo:hi], w[1, lo:hi]
+    if rows == 4:
+        _exact4(y[0], y[1], y[2], y[3], x, taps, w0, w1, w[2, lo:hi], w[3, lo:hi], length)
+    else:
+        _exact2(y[0], y[1], x, taps, w0, w1, length)
 
 
 @entry
 def correlate(
     team: int, src: Array, dst: Array, w: Array, start: Array, packed: Array, rooms: Array, layout:
-    Ints, sources: Array, offsets: Array, counts: Array, plan: Ints, units: int,
+    Ints, sources: Array, offsets: Array, counts: Array, plan: Ints, units: int, careful: Any,
 ) -> Any:  # fmt: skip
     """`_correlate` with a run of units to each thread. Returns whether the weights are finite."""
     finite = _pack(w, layout, sources, counts, packed)
-    args = (src, dst, start, packed, offsets, counts, plan, units, rooms)
+    args = (src, dst, start, packed, offsets, counts, plan, units, rooms, careful)
     spread(team, rooms.shape[0], _correlate, args)
     return finite
 

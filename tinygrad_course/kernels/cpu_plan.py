@@ -32,6 +32,7 @@ class Cut(NamedTuple):
     plan: Ints  # the constants of the loops
     units: int
     rooms: Rooms  # where the threads work
+    careful: bool | None  # whether many products are added up by fives; None: a kernel without that
 
 
 def forward(
@@ -47,15 +48,15 @@ def forward(
     offsets = ((c * sh + i * dh % sh) * sw + j * dw % sw) * plane
     offsets += i * dh // sh * pitch + j * dw // sw
     rows, step = outputs // groups, channels * kh * kw
-    blocks, careful = (room, height, pitch, block), groups > 1 or dilation != (1, 1)
     return _cut(
         groups=groups,
         layout=(rows, rows * step, step),
         taps=[(np.arange(step), offsets)],
-        blocks=(*blocks, *out[2:], -padding[0], -padding[1], sh, sw, 0, 0, 1, 1, int(careful)),
+        blocks=(room, height, pitch, block, *out[2:], -padding[0], -padding[1], sh, sw, 0, 0, 1, 1),
         images=x[0],
         planes=channels * sh * sw,
         threads=threads,
+        careful=groups > 1 or dilation != (1, 1),
     )
 
 
@@ -78,16 +79,15 @@ def turned(
     phase = i * dh % sh * sw + j * dw % sw
     row, column = top - halo[0], left - halo[1]
     to, at = top * sh - ph, left * sw - pw
-    blocks = (room, height, pitch, block)
-    careful = groups > 1 or (stride, dilation) != ((1, 1), (1, 1))
     return _cut(
         groups=groups,
         layout=(channels, outputs * channels * kh * kw, kh * kw),
         taps=[(sources[phase == s], offsets[phase == s]) for s in range(sh * sw)],
-        blocks=(*blocks, *size, row, column, 1, 1, to, at, sh, sw, int(careful)),
+        blocks=(room, height, pitch, block, *size, row, column, 1, 1, to, at, sh, sw),
         images=x[0],
         planes=outputs,
         threads=threads,
+        careful=groups > 1 or (stride, dilation) != ((1, 1), (1, 1)),
     )
 
 
@@ -107,7 +107,7 @@ def _blocks(images: int, planes: int, size: Shape, halo: Pair, threads: int) -> 
 
 def _cut(
     groups: int, layout: Ints, taps: list[tuple[Array, Array]], blocks: Ints, images: int,
-    planes: int, threads: int,
+    planes: int, threads: int, careful: bool,
 ) -> Cut:  # fmt: skip
     room, height, pitch, block, rows, columns = blocks[:6]
     run = _up(((room - 1) * height + block - 1) * pitch + columns, VECTOR)
@@ -129,6 +129,7 @@ def _cut(
         plan=(*blocks[:6], run, *blocks[6:], shares),
         units=units * shares,
         rooms=Rooms((threads, (2 * ROWS + 1) * run + end)),
+        careful=careful or None,
     )
 
 
