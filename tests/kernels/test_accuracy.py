@@ -9,12 +9,17 @@ of which a kernel must keep to:
 - the largest as it is, and one unit in the last place of the largest result.
 
 The units are allowed because PyTorch is exact to the last bit where little is added up, or by
-chance. Of fewer than 64 numbers chance decides how near either library is, and beside sums that
-cancel out no unit helps: they are held to the second measure alone.
+chance. Of fewer than 64 numbers chance decides how near the worst is: they are not held to the
+third measure.
 
 Winograd's way of convolution is off here; its errors have a bound of their own. Images go side by
 side as lanes where they do in use: as many as a vector has numbers, or more. Batch norm of vectors
 (N, C) is not here: NumPy adds the rows up one by one, with errors about three times PyTorch's.
+
+What the suite draws is the same in every run. Of 150 other draws of most kinds
+(`TINYGRAD_COURSE_EXAMPLES=10`) two to seven in all go beyond: gradients of a weight with groups, in
+vectors of channels (3.5 times PyTorch's), and of an input in plain loops (2.4 times); and results
+of batch norm, attention, gelu and cross-entropy (2.6 to 3.7 times, by up to 6e-7).
 """
 
 from __future__ import annotations
@@ -65,7 +70,7 @@ def compare(what: str, ours: Array, theirs: Array, exact: Array, size: Array = N
         ("mean", ROUNDING),
         ("largest", float(np.spacing(np.float32(top)))),
     ]
-    held = list(zip(measures, own, peer, strict=True))[: 3 if exact.size >= FEW else 1]
+    held = list(zip(measures, own, peer, strict=True))[: 3 if exact.size >= FEW else 2]
     for (name, unit), a, b in held:
         assert a <= 2 * b + unit, f"{what}: {name} error {a:.2e}, PyTorch's {b:.2e}"
 
