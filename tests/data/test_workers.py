@@ -250,9 +250,10 @@ def test_an_error_while_settling_in():
 def test_a_process_whose_kernels_and_products_use_threads_can_fork():
     """What a fork must survive: thread pools that are at work, and a thread that holds a lock."""
     code = """
-import numba, threading, numpy as np, tinygrad_course as tc
+import threading, numpy as np, tinygrad_course as tc
 from tinygrad_course import nn
 from tinygrad_course.data import DataLoader, Dataset
+from tinygrad_course.kernels import threads
 def work(n):
     pooled = nn.functional.avg_pool2d(tc.ones(n, 16, 64, 64), 2)
     return float(pooled.sum()), float((np.ones((400, 400)) @ np.ones((400, 400))).sum())
@@ -260,7 +261,7 @@ class Busy(Dataset):
     def __len__(self): return 6
     def __getitem__(self, index): return work(8)
 here = work(8)
-assert numba.threading_layer()  # raises unless threads were started
+assert [thread.is_alive() for thread in threads._team._threads] == [True]
 def always():
     while True: work(8)
 threading.Thread(target=always, daemon=True).start()
