@@ -201,6 +201,13 @@ class Plan:
         self.suits = dtype in _FLOATS and math.prod(x) > 0 and math.prod(w) > 0
         self._ways: dict[int, Ways] = {}
 
+    def takes_back(self, g: Array, other: Array) -> bool:
+        """Whether kernels take the output's gradient, whose shape is checked, and the other array
+        that a gradient is made of."""
+        if g.shape != self.out:
+            check_same(g.shape, self.out, "the gradient")
+        return self.suits and g.dtype == other.dtype
+
     def ways(self) -> Ways:
         """The ways of computing it on as many threads as it deserves now."""
         threads = threads_for(self.products, _LEAST_PRODUCTS)
@@ -279,10 +286,8 @@ def conv2d_input(
     dtype, window = g.dtype, (stride, padding, dilation, groups)
     shape = (g.shape[0], w.shape[1] * groups, *size)
     plan = _plan(shape, w.shape, dtype, window, options.winograd)
-    if g.shape != plan.out:
-        check_same(g.shape, plan.out, "the gradient")
-    if not plan.suits or w.dtype != dtype:
-        return _plain_input(g, w, size, window)
+    if not plan.takes_back(g, w):
+        return _plain("conv2d_input", g, w, size, window)
     ways = plan.ways()
     threads = ways.threads
     if ways.many and np.isfinite(w).all():
@@ -294,17 +299,14 @@ def conv2d_input(
         finite = cpu_channels_plan.conv2d_input(_ready(g), _ready(w), dx, window, threads)
     else:
         finite = _correlate(_ready(g), dx, _ready(w), None, ways.turned, threads)
-    return dx if finite else _plain_input(g, w, size, window)
+    return dx if finite else _plain("conv2d_input", g, w, size, window)
 
 
-def _plain_input(g: Array, w: Array, size: Pair, window: Window) -> Array:
+def _plain(name: str, a: Array, b: Array, size: Pair, window: Window) -> Array:
+    """A gradient by the function of that name in `plain`."""
     how: Any = dict(zip(_OPTIONS, window, strict=True))
-    return plain.conv2d_input(g, w, size=size, **how)
-
-
-def _plain_weight(x: Array, g: Array, size: Pair, window: Window) -> Array:
-    how: Any = dict(zip(_OPTIONS, window, strict=True))
-    return plain.conv2d_weight(x, g, size=size, **how)
+    gradient: Array = getattr(plain, name)(a, b, size=size, **how)
+    return gradient
 
 
 def conv2d_weight(
@@ -318,10 +320,8 @@ def conv2d_weight(
     dtype, window = x.dtype, (stride, padding, dilation, groups)
     shape = (g.shape[1], x.shape[1] // max(groups, 1), *size)
     plan = _plan(x.shape, shape, dtype, window, options.winograd)
-    if g.shape != plan.out:
-        check_same(g.shape, plan.out, "the gradient")
-    if not plan.suits or g.dtype != dtype:
-        return _plain_weight(x, g, size, window)
+    if not plan.takes_back(g, x):
+        return _plain("conv2d_weight", x, g, size, window)
     ways = plan.ways()
     threads = ways.threads
     if ways.many:
@@ -340,7 +340,7 @@ def conv2d_weight(
         cut.offsets[0], cut.plan[:11], cut.units // cut.plan[-1],
     )  # fmt: skip
     cut.rooms.give(room)
-    return dw if finite else _plain_weight(x, g, size, window)
+    return dw if finite else _plain("conv2d_weight", x, g, size, window)
 
 
 def conv2d_bias(g: Array, *_: Any, **how: Any) -> Array:
