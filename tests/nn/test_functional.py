@@ -121,6 +121,9 @@ def test_cross_entropy_says_what_is_wrong():
         F.cross_entropy(x, tc.tensor([0, 1]), reduction="avg")
     with pytest.raises(OptionError, match=r"label_smoothing.*1\.5"):
         F.cross_entropy(x, tc.tensor([0, 1]), label_smoothing=1.5)
+    for nothing in (None, ""):
+        with pytest.raises(TypeError):
+            F.cross_entropy(x, tc.tensor([0, 1]), label_smoothing=nothing)
     with pytest.raises(ShapeError, match=r"weight needs shape \(3,\)"):
         F.cross_entropy(x, tc.tensor([0, 1]), weight=tc.ones(2))
     with pytest.raises(OptionError, match="ignore_index"):

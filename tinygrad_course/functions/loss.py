@@ -362,7 +362,7 @@ def cross_entropy(
     1.3863
     """
     target = as_tensor(target)
-    if label_smoothing:
+    if label_smoothing != 0.0:
         check_probability("cross_entropy: label_smoothing", label_smoothing)
     if target.dtype.kind == "f" and target.shape == input.shape:
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
