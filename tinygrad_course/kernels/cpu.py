@@ -16,6 +16,7 @@ from . import cpu_channels_plan, cpu_conv, cpu_many, cpu_pool, cpu_winograd_plan
 from .arrays import ready as _ready
 from .cpu_jit import launch
 from .cpu_plan import Cut, forward, turned
+from .cpu_vector import USABLE, lanes
 from .geometry import Averages, Pair, Shape, check_places, check_same, conv_shape, pool_shape
 from .threads import threads_for
 
@@ -198,7 +199,7 @@ class Plan:
         self.x, self.w, self.dtype, self.window, self.winograd = x, w, dtype, window, winograd
         self.out = conv_shape(x, w, *window)
         self.products = math.prod(self.out) * math.prod(w[1:])
-        self.suits = dtype in _FLOATS and math.prod(x) > 0 and math.prod(w) > 0
+        self.suits = USABLE and dtype in _FLOATS and math.prod(x) > 0 and math.prod(w) > 0
         self._ways: dict[int, Ways] = {}
 
     def takes_back(self, g: Array, other: Array) -> bool:
@@ -235,7 +236,7 @@ class Ways:
         self.wide_out = cpu_channels_plan.pays(out[1], window[3], dtype)
         # ... and where the input's do, for its gradient
         self.wide_in = cpu_channels_plan.pays(x[1], window[3], dtype)
-        self._shapes = (x, w, out, *window, threads)
+        self._shapes = (x, w, out, *window, threads, lanes(dtype))
 
     @cached_property
     def cut(self) -> Cut:
@@ -337,7 +338,7 @@ def conv2d_weight(
     partial, room = np.zeros((sums, groups, rows, cut.packed[3]), dtype), cut.rooms.take(dtype)
     finite = launch(
         cpu_conv.weigh, threads, _ready(x), _ready(g), dw.reshape(shape[0], -1), partial, room,
-        cut.offsets[0], cut.plan[:11], cut.units // cut.plan[-1],
+        cut.offsets[0], cut.tables, cut.plan[:11], cut.units // cut.plan[-1],
     )  # fmt: skip
     cut.rooms.give(room)
     return dw if finite else _plain("conv2d_weight", x, g, size, window)
@@ -359,7 +360,7 @@ def _correlate(src: Array, dst: Array, w: Array, b: Array | None, cut: Cut, thre
     packed, room = np.zeros(cut.packed, w.dtype), cut.rooms.take(w.dtype)
     finite = launch(
         cpu_conv.correlate, threads, src, dst, w, start, packed, room, cut.layout, cut.sources,
-        cut.offsets, cut.counts, cut.plan, cut.units, cut.careful,
+        cut.offsets, cut.counts, cut.tables, cut.plan, cut.units, cut.chunk,
     )  # fmt: skip
     cut.rooms.give(room)
     return finite

@@ -19,13 +19,11 @@ input gradient it is the output that has s·s phases, each with taps of its own.
 **Blocks.** Work is cut into units: a run of rows of an image, or several small images side by side,
 so that a run of p is long enough for vectors and the buffer stays in the second-level cache.
 
-**The two inner loops** take 4 (or 2) outputs and 5 taps at a time, so that of each number that is
-loaded 4 or 5 products are made. LLVM turns them into vector instructions. Taps are filled up to a
-multiple of 5 with weight 0, at an offset where the buffer is 0 (elsewhere 0·inf would give NaN).
+**The inner loops** are blocks of `cpu_vector`, of 6, 4 or 2 outputs: 24 vectors of sums stay in
+registers while all of their taps, or pixels, are gone through.
 
-**Rounding.** The five products are added to the sum one by one: that takes no more instructions
-than there are products, but each rounds the whole sum. With groups, dilation or (going back)
-strides the five are added up first, which takes a twentieth more time: PyTorch adds channel by
+**Rounding.** Up to `CHUNK` taps are added up by themselves, for each product rounds all that came
+before it. With groups, dilation or (going back) strides they are fewer: PyTorch adds channel by
 channel there, then tap by tap, and its errors are half as large as those of one long sum.
 """
 
@@ -33,127 +31,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from .cpu_jit import entry, exact, worker
+from .cpu_jit import entry, worker
 from .cpu_spread import portion, spread
+from .cpu_vector import BYTES, CHUNK, VECTORS, dots, products
 
 Array = Any
 Ints = tuple[int, ...]
+Tables = tuple[Array, ...]
 
-TAPS = 5  # taps that the inner loops take in one go
-ROWS = 4  # outputs that they take in one go
-CHUNK = 25 * TAPS  # taps that are added up by themselves
-MANY = 3 * TAPS  # taps, from where on a careful sum adds up those of one go by themselves
-VECTOR = 16  # numbers that runs are rounded up to: a vector of 64 bytes of float32
+ROWS = 6  # most outputs of a block
 
-
-# --- the inner loops ------------------------------------------------------------------------------
-
-
-def _combined4(
-    y0: Array, y1: Array, y2: Array, y3: Array, x: Array, offsets: Array, w0: Array, w1: Array, w2:
-    Array, w3: Array, length: int,
-) -> None:  # fmt: skip
-    """For taps k (5 at a time), for pixels p: y·[p] += w·[k] · x[offsets[k] + p]; contiguous."""
-    for k in range(0, offsets.size, 5):
-        x0 = x[offsets[k] : offsets[k] + length]
-        x1 = x[offsets[k + 1] : offsets[k + 1] + length]
-        x2 = x[offsets[k + 2] : offsets[k + 2] + length]
-        x3 = x[offsets[k + 3] : offsets[k + 3] + length]
-        x4 = x[offsets[k + 4] : offsets[k + 4] + length]
-        a0, a1, a2, a3, a4 = w0[k], w0[k + 1], w0[k + 2], w0[k + 3], w0[k + 4]
-        b0, b1, b2, b3, b4 = w1[k], w1[k + 1], w1[k + 2], w1[k + 3], w1[k + 4]
-        c0, c1, c2, c3, c4 = w2[k], w2[k + 1], w2[k + 2], w2[k + 3], w2[k + 4]
-        d0, d1, d2, d3, d4 = w3[k], w3[k + 1], w3[k + 2], w3[k + 3], w3[k + 4]
-        for p in range(length):
-            u0, u1, u2, u3, u4 = x0[p], x1[p], x2[p], x3[p], x4[p]
-            y0[p] = y0[p] + (a0 * u0 + a1 * u1 + a2 * u2 + a3 * u3 + a4 * u4)
-            y1[p] = y1[p] + (b0 * u0 + b1 * u1 + b2 * u2 + b3 * u3 + b4 * u4)
-            y2[p] = y2[p] + (c0 * u0 + c1 * u1 + c2 * u2 + c3 * u3 + c4 * u4)
-            y3[p] = y3[p] + (d0 * u0 + d1 * u1 + d2 * u2 + d3 * u3 + d4 * u4)
-
-
-def _combined2(
-    y0: Array, y1: Array, x: Array, offsets: Array, w0: Array, w1: Array, length: int
-) -> None:
-    """`_combined4` for the last one or two outputs."""
-    for k in range(0, offsets.size, 5):
-        x0 = x[offsets[k] : offsets[k] + length]
-        x1 = x[offsets[k + 1] : offsets[k + 1] + length]
-        x2 = x[offsets[k + 2] : offsets[k + 2] + length]
-        x3 = x[offsets[k + 3] : offsets[k + 3] + length]
-        x4 = x[offsets[k + 4] : offsets[k + 4] + length]
-        a0, a1, a2, a3, a4 = w0[k], w0[k + 1], w0[k + 2], w0[k + 3], w0[k + 4]
-        b0, b1, b2, b3, b4 = w1[k], w1[k + 1], w1[k + 2], w1[k + 3], w1[k + 4]
-        for p in range(length):
-            u0, u1, u2, u3, u4 = x0[p], x1[p], x2[p], x3[p], x4[p]
-            y0[p] = y0[p] + (a0 * u0 + a1 * u1 + a2 * u2 + a3 * u3 + a4 * u4)
-            y1[p] = y1[p] + (b0 * u0 + b1 * u1 + b2 * u2 + b3 * u3 + b4 * u4)
-
-
-_combine4, _combine2 = worker(_combined4), worker(_combined2)
-_exact4, _exact2 = exact(_combined4), exact(_combined2)  # as the parentheses say
+_products6, _products4, _products2 = (products(rows, VECTORS) for rows in (6, 4, 2))
+_dots6, _dots4, _dots2 = (dots(rows, VECTORS, whole=True) for rows in (6, 4, 2))
 
 
 @worker
-def _dots4(
-    g0: Array, g1: Array, g2: Array, g3: Array, x: Array, offsets: Array, w0: Array, w1: Array, w2:
-    Array, w3: Array, length: int,
-) -> None:  # fmt: skip
-    """For taps k (5 at a time): w·[k] += Σ_p g·[p] · x[offsets[k] + p]; contiguous."""
-    zero = w0.dtype.type(0)
-    for k in range(0, offsets.size, 5):
-        x0 = x[offsets[k] : offsets[k] + length]
-        x1 = x[offsets[k + 1] : offsets[k + 1] + length]
-        x2 = x[offsets[k + 2] : offsets[k + 2] + length]
-        x3 = x[offsets[k + 3] : offsets[k + 3] + length]
-        x4 = x[offsets[k + 4] : offsets[k + 4] + length]
-        a0, a1, a2, a3, a4 = zero, zero, zero, zero, zero
-        b0, b1, b2, b3, b4 = zero, zero, zero, zero, zero
-        c0, c1, c2, c3, c4 = zero, zero, zero, zero, zero
-        d0, d1, d2, d3, d4 = zero, zero, zero, zero, zero
-        for p in range(length):
-            u0, u1, u2, u3, u4 = x0[p], x1[p], x2[p], x3[p], x4[p]
-            a, b, c, d = g0[p], g1[p], g2[p], g3[p]
-            a0, a1, a2, a3, a4 = a0 + a * u0, a1 + a * u1, a2 + a * u2, a3 + a * u3, a4 + a * u4
-            b0, b1, b2, b3, b4 = b0 + b * u0, b1 + b * u1, b2 + b * u2, b3 + b * u3, b4 + b * u4
-            c0, c1, c2, c3, c4 = c0 + c * u0, c1 + c * u1, c2 + c * u2, c3 + c * u3, c4 + c * u4
-            d0, d1, d2, d3, d4 = d0 + d * u0, d1 + d * u1, d2 + d * u2, d3 + d * u3, d4 + d * u4
-        _add5(w0, k, a0, a1, a2, a3, a4)
-        _add5(w1, k, b0, b1, b2, b3, b4)
-        _add5(w2, k, c0, c1, c2, c3, c4)
-        _add5(w3, k, d0, d1, d2, d3, d4)
-
-
-@worker
-def _dots2(
-    g0: Array, g1: Array, x: Array, offsets: Array, w0: Array, w1: Array, length: int
-) -> None:
-    """`_dots4` for the last one or two outputs."""
-    zero = w0.dtype.type(0)
-    for k in range(0, offsets.size, 5):
-        x0 = x[offsets[k] : offsets[k] + length]
-        x1 = x[offsets[k + 1] : offsets[k + 1] + length]
-        x2 = x[offsets[k + 2] : offsets[k + 2] + length]
-        x3 = x[offsets[k + 3] : offsets[k + 3] + length]
-        x4 = x[offsets[k + 4] : offsets[k + 4] + length]
-        a0, a1, a2, a3, a4 = zero, zero, zero, zero, zero
-        b0, b1, b2, b3, b4 = zero, zero, zero, zero, zero
-        for p in range(length):
-            u0, u1, u2, u3, u4 = x0[p], x1[p], x2[p], x3[p], x4[p]
-            a, b = g0[p], g1[p]
-            a0, a1, a2, a3, a4 = a0 + a * u0, a1 + a * u1, a2 + a * u2, a3 + a * u3, a4 + a * u4
-            b0, b1, b2, b3, b4 = b0 + b * u0, b1 + b * u1, b2 + b * u2, b3 + b * u3, b4 + b * u4
-        _add5(w0, k, a0, a1, a2, a3, a4)
-        _add5(w1, k, b0, b1, b2, b3, b4)
-
-
-@worker
-def _add5(w: Array, k: int, a0: Array, a1: Array, a2: Array, a3: Array, a4: Array) -> None:
-    w[k] += a0
-    w[k + 1] += a1
-    w[k + 2] += a2
-    w[k + 3] += a3
-    w[k + 4] += a4
+def _rows(left: int) -> int:
+    """How many of an even number of outputs to take in one go: all in the fewest blocks."""
+    return 6 if left > 8 or left == 6 else min(left, 4)
 
 
 # --- into the layout and out of it ----------------------------------------------------------------
@@ -258,9 +153,9 @@ def _pack(w: Array, layout: Ints, sources: Array, counts: Array, packed: Array) 
 
 
 @worker
-def _vectors(length: int) -> int:
-    """A length rounded up to whole vectors."""
-    return (length + VECTOR - 1) // VECTOR * VECTOR
+def _whole(length: int, step: int) -> int:
+    """A length rounded up to whole steps."""
+    return (length + step - 1) // step * step
 
 
 # --- forward pass and input gradient --------------------------------------------------------------
@@ -268,22 +163,21 @@ def _vectors(length: int) -> int:
 
 @worker
 def _correlate(
-    thread: int, src: Array, dst: Array, start: Array, packed: Array, offsets: Array, counts: Array,
-    plan: Ints, units: int, rooms: Array, careful: Any,
+    thread: int, src: Array, dst: Array, start: Array, packed: Array, tables: Tables, offsets:
+    Array, counts: Array, plan: Ints, units: int, rooms: Array, chunk: int,
 ) -> None:  # fmt: skip
     """For units (images, group, rows, share of the outputs): lay the source out; for phases s of
-    the destination, for its channels o (4 at a time), for taps k (5 at a time), for pixels p:
-    sums[o, p] += packed[g, s, o, k] · buffer[offsets[s, k] + p]; store the sums.
+    the destination, for its channels o (up to 6 at a time), for pixels p (some vectors at a time),
+    for taps k: sums[o, p] += packed[g, s, o, k] · buffer[offsets[s, k] + p]; store the sums.
 
-    `src` and `dst` are contiguous (N, C, H, W), a thread's room holds eight runs of sums and the
+    `src` and `dst` are contiguous (N, C, H, W), a thread's room holds six runs of sums and the
     buffer.
     """
     scratch, (lo, hi) = rooms[thread], portion(units, thread, rooms.shape[0])
     room, height, pitch, block, rows, columns, run, row, column, ih, iw = plan[:11]
     to, at, oh, ow, shares = plan[11:]
-    sums, few = scratch[: 4 * run].reshape(4, run), scratch[4 * run : 8 * run].reshape(4, run)
-    buffer = scratch[8 * run :]
-    groups, phases, fours = packed.shape[0], packed.shape[1], packed.shape[2] // 4
+    sums, buffer = scratch[: ROWS * run].reshape(ROWS, run), scratch[ROWS * run :]
+    groups, phases, pairs = packed.shape[0], packed.shape[1], packed.shape[2] // 2
     inputs, outputs = src.shape[1] // groups, dst.shape[1] // groups
     blocks = (rows + block - 1) // block
     for unit in range(lo, hi):
@@ -292,88 +186,52 @@ def _correlate(
         stop, some = min(n + room, src.shape[0]), min(block, rows - first)
         channels, top = (g * inputs, (g + 1) * inputs), row + first * ih
         _load(src, (n, stop), channels, buffer, room, top, column, height, pitch, ih, iw)
-        length = _vectors(((stop - n - 1) * height + some - 1) * pitch + columns)
+        length = ((stop - n - 1) * height + some - 1) * pitch + columns
         for s in range(phases):
-            taps = offsets[s, : (counts[s] + TAPS - 1) // TAPS * TAPS]
-            for four in range(fours * share // shares, fours * (share + 1) // shares):
-                w, channel = packed[g, s, four * 4 : four * 4 + 4], g * outputs + four * 4
-                several = min(4, outputs - four * 4)
-                _sums(w, several, start[channel:], buffer, taps, sums, few, length, careful)
+            o, end = pairs * share // shares * 2, pairs * (share + 1) // shares * 2
+            while o < end:
+                several, channel, taps = _rows(end - o), g * outputs + o, offsets[s, : counts[s]]
+                real = min(several, outputs - o)
                 for r in range(several):
+                    _fill(sums[r], length, start[channel + r] if r < real else 0)
+                _sums(sums, several, packed[g, s], tables, o, buffer, taps, length, chunk)
+                for r in range(real):
                     for m in range(n, stop):
                         line, image = sums[r, (m - n) * height * pitch :], dst[m, channel + r]
                         up, left = to + s // ow + first * oh, at + s % ow
                         _store(line, image, up, left, some, columns, pitch, oh, ow)
+                o += several
 
 
 @worker
 def _sums(
-    w: Array, several: int, start: Array, buffer: Array, taps: Array, y: Array, few: Array, length:
-    int, careful: Any,
+    y: Array, rows: int, w: Array, tables: Tables, o: int, buffer: Array, taps: Array, length: int,
+    chunk: int,
 ) -> None:  # fmt: skip
-    """y[r, p] = start[r] + Σ_k w[r, k] · buffer[taps[k] + p] for up to four rows r.
-
-    Of many taps, each `CHUNK` are added up by themselves (after the first, in `few`), and each five
-    of them if `careful`, and not None: where every product is added to one sum, each rounds all
-    that came before.
-    """
-    rows, chunks = 4 if several > 2 else 2, max(1, (taps.size + CHUNK - 1) // CHUNK)
-    chunk = max(1, (taps.size + chunks * TAPS - 1) // (chunks * TAPS)) * TAPS
-    for r in range(rows):
-        _fill(y[r], length, start[r] if r < several else 0)
-    _combine(rows, y, buffer, taps, w, 0, min(chunk, taps.size), length, careful)
-    for k in range(chunk, taps.size, chunk):
-        for r in range(rows):
-            _fill(few[r], length, 0)
-        _combine(rows, few, buffer, taps, w, k, min(k + chunk, taps.size), length, careful)
-        for r in range(rows):
-            _add(y[r], few[r], length)
-
-
-@worker
-def _combine(
-    rows: int, y: Array, x: Array, offsets: Array, w: Array, lo: int, hi: int, length: int, careful:
-    Any,
-) -> None:  # fmt: skip
-    """The taps in a range; the careful sums are compiled where they are wanted."""
-    if careful is None:
-        _one_by_one(rows, y, x, offsets[lo:hi], w, lo, hi, length)
-    elif offsets.size > MANY:
-        _by_fives(rows, y, x, offsets[lo:hi], w, lo, hi, length)
-    else:
-        _one_by_one(rows, y, x, offsets[lo:hi], w, lo, hi, length)
-
-
-@worker
-def _one_by_one(
-    rows: int, y: Array, x: Array, taps: Array, w: Array, lo: int, hi: int, length: int
-) -> None:
-    w0, w1 = w[0, lo:hi], w[1, lo:hi]  # a slice of the matrix would be one more type to compile for
-    if rows == 4:
-        _combine4(y[0], y[1], y[2], y[3], x, taps, w0, w1, w[2, lo:hi], w[3, lo:hi], length)
-    else:
-        _combine2(y[0], y[1], x, taps, w0, w1, length)
-
-
-@worker
-def _by_fives(
-    rows: int, y: Array, x: Array, taps: Array, w: Array, lo: int, hi: int, length: int
-) -> None:
-    w0, w1 = w[0, lo:hi], w[1, lo:hi]
-    if rows == 4:
-        _exact4(y[0], y[1], y[2], y[3], x, taps, w0, w1, w[2, lo:hi], w[3, lo:hi], length)
-    else:
-        _exact2(y[0], y[1], x, taps, w0, w1, length)
+    """For pixels p, rows r: y[r, p] += Σ_k w[o + r, k] · buffer[taps[k] + p], `chunk` taps at a
+    time. Up to a block's length of pixels more are written."""
+    across, along = tables[0][o:], tables[1]
+    for p in range(0, length, VECTORS * (BYTES // y.itemsize)):
+        into, seen = y[:, p:], buffer[p:]
+        for k in range(0, taps.size, chunk):
+            stop = min(k + chunk, taps.size)
+            if rows == 6:
+                _products6(into, 0, w, across, along, seen, taps, k, stop)
+            elif rows == 4:
+                _products4(into, 0, w, across, along, seen, taps, k, stop)
+            else:
+                _products2(into, 0, w, across, along, seen, taps, k, stop)
 
 
 @entry
 def correlate(
     team: int, src: Array, dst: Array, w: Array, start: Array, packed: Array, rooms: Array, layout:
-    Ints, sources: Array, offsets: Array, counts: Array, plan: Ints, units: int, careful: Any,
+    Ints, sources: Array, offsets: Array, counts: Array, tables: Tables, plan: Ints, units: int,
+    chunk: int,
 ) -> Any:  # fmt: skip
     """`_correlate` with a run of units to each thread. Returns whether the weights are finite."""
     finite = _pack(w, layout, sources, counts, packed)
-    args = (src, dst, start, packed, offsets, counts, plan, units, rooms, careful)
+    args = (src, dst, start, packed, tables, offsets, counts, plan, units, rooms, chunk)
     spread(team, rooms.shape[0], _correlate, args)
     return finite
 
@@ -383,25 +241,25 @@ def correlate(
 
 @worker
 def _weigh(
-    thread: int, x: Array, g: Array, partial: Array, offsets: Array, plan: Ints, units: int, rooms:
-    Array,
+    thread: int, x: Array, g: Array, partial: Array, places: Array, tables: Tables, plan: Ints,
+    units: int, rooms: Array,
 ) -> None:  # fmt: skip
-    """For units (images, group, rows): lay the input out; for output channels o (4 at a time): lay
-    their gradients out, with zeros between the rows; for taps k (5 at a time), for pixels p:
-    dw[group, o, k] += grads[o, p] · buffer[offsets[k] + p].
+    """For units (images, group, rows): lay the input out; for output channels o (up to 6 at a
+    time): lay their gradients out, with zeros between the rows; for taps k (some at a time), for
+    pixels p (a vector at a time): dw[group, o, k] += grads[o, p] · buffer[places[k] + p].
 
-    `x` and `g` are contiguous (N, C, H, W); a thread's room holds four runs of gradients and, where
+    `x` and `g` are contiguous (N, C, H, W); a thread's room holds six runs of gradients and, where
     the forward pass has it, the buffer. Each thread has a run of units and a sum of its own, or
-    else, where there is one sum, a run of fours of output channels.
+    else, where there is one sum, a run of pairs of output channels.
     """
     scratch, threads, alone = rooms[thread], rooms.shape[0], partial.shape[0] == 1
     dw = partial[0 if alone else thread]
     lo, hi = (0, units) if alone else portion(units, thread, threads)
-    fours = partial.shape[2] // 4
-    four, last = portion(fours, thread, threads) if alone else (0, fours)
+    pairs = partial.shape[2] // 2
+    begin, end = portion(pairs, thread, threads) if alone else (0, pairs)
     room, height, pitch, block, rows, columns, run, row, column, ih, iw = plan
-    grads, buffer = scratch[: 4 * run].reshape(4, run), scratch[8 * run :]
-    groups = dw.shape[0]
+    grads, buffer = scratch[: ROWS * run].reshape(ROWS, run), scratch[ROWS * run :]
+    groups, step = dw.shape[0], BYTES // x.itemsize
     inputs, outputs = x.shape[1] // groups, g.shape[1] // groups
     blocks = (rows + block - 1) // block
     for unit in range(lo, hi):
@@ -410,20 +268,35 @@ def _weigh(
         stop, some = min(n + room, x.shape[0]), min(block, rows - first)
         channels, top = (group * inputs, (group + 1) * inputs), row + first * ih
         _load(x, (n, stop), channels, buffer, room, top, column, height, pitch, ih, iw)
-        length = _vectors(((stop - n - 1) * height + some - 1) * pitch + columns)
-        for o in range(four * 4, last * 4, 4):
-            w, channel, several = dw[group, o : o + 4], group * outputs + o, min(4, outputs - o)
-            for r in range(4 if several > 2 else 2):
-                _fill(grads[r], length, 0)
+        length = ((stop - n - 1) * height + some - 1) * pitch + columns
+        o = begin * 2
+        while o < end * 2:
+            several = _rows(end * 2 - o)
             for r in range(several):
+                _fill(grads[r], _whole(length, step), 0)
+            for r in range(min(several, outputs - o)):
                 for m in range(n, stop):
                     line = grads[r, (m - n) * height * pitch :]
-                    _place(g[m, channel + r], first, some, line, pitch)
-            if several > 2:
-                d = grads
-                _dots4(d[0], d[1], d[2], d[3], buffer, offsets, w[0], w[1], w[2], w[3], length)
+                    _place(g[m, group * outputs + o + r], first, some, line, pitch)
+            _gather(dw[group, o:], several, grads, tables, buffer, places, _whole(length, step))
+            o += several
+
+
+@worker
+def _gather(
+    dw: Array, rows: int, grads: Array, tables: Tables, buffer: Array, places: Array, length: int
+) -> None:
+    """For taps k, rows r: dw[r, k] += Σ_p grads[r, p] · buffer[places[k] + p]."""
+    across, along, step = tables[2], tables[3], BYTES // dw.itemsize
+    for p in range(0, length, CHUNK * step):
+        mine, seen, stop = grads[0, p:], buffer[p:], min(CHUNK, (length - p) // step)
+        for k in range(0, places.size, VECTORS):
+            if rows == 6:
+                _dots6(dw, 0, k, mine, across, along, seen, places, along, 0, stop)
+            elif rows == 4:
+                _dots4(dw, 0, k, mine, across, along, seen, places, along, 0, stop)
             else:
-                _dots2(grads[0], grads[1], buffer, offsets, w[0], w[1], length)
+                _dots2(dw, 0, k, mine, across, along, seen, places, along, 0, stop)
 
 
 @worker
@@ -435,7 +308,7 @@ def _place(image: Array, first: int, some: Array, line: Array, pitch: int) -> No
 
 
 @worker
-def _gather(partial: Array, dw: Array) -> bool:
+def _together(partial: Array, dw: Array) -> bool:
     """dw[o, k] = Σ_t partial[t, group, o, k]. Returns whether every number is finite."""
     threads, groups, _, _ = partial.shape
     outputs, odd = dw.shape[0] // groups, dw.dtype.type(0)
@@ -453,12 +326,12 @@ def _gather(partial: Array, dw: Array) -> bool:
 
 @entry
 def weigh(
-    team: int, x: Array, g: Array, dw: Array, partial: Array, rooms: Array, offsets: Array, plan:
-    Ints, units: int,
+    team: int, x: Array, g: Array, dw: Array, partial: Array, rooms: Array, places: Array, tables:
+    Tables, plan: Ints, units: int,
 ) -> Any:  # fmt: skip
     """`_weigh` by all threads, and the sum of theirs. Returns whether every number is finite."""
-    spread(team, rooms.shape[0], _weigh, (x, g, partial, offsets, plan, units, rooms))
-    return _gather(partial, dw)
+    spread(team, rooms.shape[0], _weigh, (x, g, partial, places, tables, plan, units, rooms))
+    return _together(partial, dw)
 
 
 # --- gradient of the bias -------------------------------------------------------------------------

@@ -26,7 +26,7 @@ import numpy as np
 from .arrays import aligned
 from .cpu_jit import entry, launch, worker
 from .cpu_spread import portion, spread
-from .cpu_vector import BYTES, CHUNK, ROWS, VECTORS, chunk_of, dots, lanes, products
+from .cpu_vector import BYTES, ROWS, VECTORS, chunk_of, dots, lanes, products
 from .cpu_vector import turn_square as _turn_square
 from .geometry import Pair, Shape
 
@@ -35,6 +35,7 @@ Ints = tuple[int, ...]
 
 _MOST = 3 << 17  # numbers that a thread works on: they should stay in its second-level cache
 _CHANNELS = 32  # from here on, channels fill vectors of their own
+_PIXELS = 64  # pixels whose gradients, of a block, stay in the first-level cache
 _CHUNK = 80  # taps to add up by themselves: two chunks for LeNet's 150
 _SLACK = 8  # pixels that the last block of a row may reach too far
 _BLOCK = ROWS, VECTORS
@@ -55,6 +56,7 @@ class Cut(NamedTuple):
     across: Array  # where a destination channel's weights begin
     along: Array  # where a tap's weight stands among them
     places: Array  # where a tap begins in the image
+    blocks: Array  # the same, filled up to whole blocks of taps
     grads: Array  # where a destination channel's gradients begin
     pixels: Array  # where a pixel's gradient stands among them
     steps: Array  # where a pixel stands in the image
@@ -86,6 +88,7 @@ def _cut(
         across=np.arange(rows) * places.size,
         along=np.arange(places.size),
         places=places,
+        blocks=np.resize(places, _up(places.size, VECTORS)),
         grads=np.arange(_up(outputs, ROWS)) % outputs * (down * right * images),
         pixels=np.arange(down * right) * images,
         steps=(row * wide + column) * images,
@@ -142,15 +145,13 @@ def conv2d_weight(
 ) -> Array:
     """`plain.conv2d_weight` with a result of that shape."""
     cut = _cut(x.shape[1:], g.shape[1:], shape[2:], padding, dilation, lanes(x.dtype))
-    taps = cut.places.size
-    places = np.resize(cut.places, _up(taps, VECTORS))
     o, c, kh, kw = shape
-    dw = np.empty((threads, o, taps), x.dtype)
+    dw = np.empty((threads, o, cut.places.size), x.dtype)
     launch(
         weigh, threads, _flat(x), _flat(g), dw,
-        aligned((threads, cut.grads.size, places.size * lanes(x.dtype)), x.dtype),
+        aligned((threads, cut.grads.size, cut.blocks.size * lanes(x.dtype)), x.dtype),
         aligned((threads, cut.room), x.dtype), cut.sizes, cut.kernel, cut.grads, cut.pixels,
-        places, cut.steps,
+        cut.blocks, cut.steps,
     )  # fmt: skip
     dw = np.add.reduce(dw, 0).reshape(o, kh, c, kw)
     return np.ascontiguousarray(dw.transpose(0, 2, 1, 3))
@@ -303,13 +304,14 @@ def _weigh(
     lo, hi = portion((x.shape[0] + images - 1) // images, thread, rooms.shape[0])
     size, count = (channels * kernel[3] * kernel[4]) * images, outputs * down * right
     padded, spare = room[:size], room[size:]
+    chunk = chunk_of(pixels.size, _PIXELS)
     padded[:] = 0
     sums[:] = 0
     for unit in range(lo, hi):
         _lay_out(x, unit * images, padded, spare, sizes, kernel, images)
         _turn_in(g, unit * images, spare[: count * images].reshape(count, images))
-        for k in range(0, pixels.size, CHUNK):
-            hi = min(k + CHUNK, pixels.size)
+        for k in range(0, pixels.size, chunk):
+            hi = min(k + chunk, pixels.size)
             for m in range(0, grads.size, ROWS):
                 for t in range(0, places.size, VECTORS):
                     _dots(sums, m, t, spare, grads, pixels, padded, places, steps, k, hi)

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arrays import Rooms
-from .cpu_conv import ROWS, TAPS, VECTOR
+from .cpu_conv import ROWS
+from .cpu_vector import BYTES, CHUNK, VECTORS
 from .geometry import Pair, Shape
 
 Array = Any
 Ints = tuple[int, ...]
 
+_STEP = VECTORS * BYTES // 4  # pixels of a block, of float32: runs are rounded up to them
 _RUN = 1280  # longest run of output pixels: four sums and a few inputs fit the first-level cache
 _SHORT_RUN = 128  # shorter runs leave vectors and loops half empty: take images together
 _BUFFER = 96 * 1024  # numbers of an image laid out: half of a small second-level cache
@@ -24,22 +26,24 @@ _BUFFER = 96 * 1024  # numbers of an image laid out: half of a small second-leve
 class Cut(NamedTuple):
     """How a convolution is laid out and cut into units; see `cpu_conv`."""
 
-    packed: Ints  # shape of the packed weights: groups, phases, rows (by fours), taps (by fives)
+    packed: Ints  # shape of the packed weights: groups, phases, rows (even), taps (whole blocks)
     layout: Ints  # of the weights in memory: rows in use, a group's step, a row's step
     sources: Array  # (phases, taps): where a tap's weight stands in a row's flat weights
     offsets: Array  # (phases, taps): where the tap begins in the buffer
     counts: Array  # (phases,): how many taps a phase has
+    tables: tuple[Array, ...]  # where weights' rows and taps, gradients' rows and vectors begin
     plan: Ints  # the constants of the loops
     units: int
     rooms: Rooms  # where the threads work
-    careful: bool | None  # whether many products are added up by fives; None: a kernel without that
+    chunk: int  # how many products are added up by themselves
 
 
 def forward(
     x: Shape, w: Shape, out: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int,
-    threads: int,
+    threads: int, vector: int,
 ) -> Cut:  # fmt: skip
-    """The forward pass: the source has a phase for each place in a step of the stride."""
+    """The forward pass: the source has a phase for each place in a step of the stride. `vector` is
+    how many numbers a vector holds."""
     (outputs, channels, kh, kw), (sh, sw), (dh, dw) = w, stride, dilation
     halo = ((kh - 1) * dh // sh, (kw - 1) * dw // sw)
     room, height, pitch, block = _blocks(x[0], channels * sh * sw, out[2:], halo, threads)
@@ -57,12 +61,13 @@ def forward(
         planes=channels * sh * sw,
         threads=threads,
         careful=groups > 1 or dilation != (1, 1),
+        vector=vector,
     )
 
 
 def turned(
     x: Shape, w: Shape, out: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int,
-    threads: int,
+    threads: int, vector: int,
 ) -> Cut:  # fmt: skip
     """The input gradient: the source is the output's gradient, the kernel is turned around, and the
     destination has a phase for each place in a step of the stride, with taps of its own."""
@@ -88,6 +93,7 @@ def turned(
         planes=outputs,
         threads=threads,
         careful=groups > 1 or (stride, dilation) != ((1, 1), (1, 1)),
+        vector=vector,
     )
 
 
@@ -107,30 +113,42 @@ def _blocks(images: int, planes: int, size: Shape, halo: Pair, threads: int) -> 
 
 def _cut(
     groups: int, layout: Ints, taps: list[tuple[Array, Array]], blocks: Ints, images: int,
-    planes: int, threads: int, careful: bool,
+    planes: int, threads: int, careful: bool, vector: int,
 ) -> Cut:  # fmt: skip
     room, height, pitch, block, rows, columns = blocks[:6]
-    run = _up(((room - 1) * height + block - 1) * pitch + columns, VECTOR)
-    end = _up(planes * room * height * pitch, VECTOR) + VECTOR
+    run = _up(((room - 1) * height + block - 1) * pitch + columns, _STEP)
+    end = planes * room * height * pitch + _STEP
     counts = np.array([len(sources) for sources, _ in taps])
-    sources = np.zeros((len(taps), _up(counts.max(), TAPS)), np.int64)
-    offsets = np.full(sources.shape, end)  # where nothing but zeros stand
+    most = int(counts.max())
+    sources = np.zeros((len(taps), _up(most, VECTORS)), np.int64)
+    offsets = np.zeros_like(sources)
     for s, (source, offset) in enumerate(taps):
         sources[s, : len(source)], offsets[s, : len(offset)] = source, offset
-    filled = _up(layout[0], ROWS)
+    filled, width = _up(layout[0], 2), sources.shape[1]
     units = -(-images // room) * groups * -(-rows // block)
-    shares = min(filled // ROWS, -(-threads // units))
+    shares = max(1, min(filled // ROWS, -(-threads // units)))
     return Cut(
-        packed=(groups, *sources.shape[:1], filled, *sources.shape[1:]),
+        packed=(groups, len(taps), filled, width),
         layout=layout,
         sources=sources,
         offsets=offsets,
         counts=counts,
+        tables=(
+            np.arange(filled) * width, np.arange(width), np.arange(ROWS) * run,
+            np.arange(0, run, vector),
+        ),
         plan=(*blocks[:6], run, *blocks[6:], shares),
         units=units * shares,
-        rooms=Rooms((threads, (2 * ROWS + 1) * run + end)),
-        careful=careful or None,
-    )
+        rooms=Rooms((threads, ROWS * run + end)),
+        chunk=_chunk(most, careful),
+    )  # fmt: skip
+
+
+def _chunk(taps: int, careful: bool) -> int:
+    """How many products to add up by themselves. With √n of n the error is least, and with a few
+    times more or less it is hardly larger."""
+    most = CHUNK if not careful else 16 if taps <= 80 else 32 if taps <= 320 else 64
+    return max(1, -(-taps // max(1, -(-taps // most))))
 
 
 def _up(size: int, step: int) -> int:

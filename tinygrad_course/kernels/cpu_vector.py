@@ -111,6 +111,18 @@ class View:
         lanes = ir.VectorType(ir.IntType(32), self.vector.count)
         return self.builder.shuffle_vector(one, one, ir.Constant(lanes, None))
 
+    def total(self, vector: Value) -> Value:
+        """The sum of a vector's numbers: of its halves, of their halves, and so on."""
+        n = self.vector.count
+        while n > 1:
+            n //= 2
+            low, high = (
+                ir.Constant(ir.VectorType(ir.IntType(32), n), list(range(i, i + n))) for i in (0, n)
+            )
+            halves = [self.builder.shuffle_vector(vector, vector, half) for half in (low, high)]
+            vector = self.builder.fadd(*halves)
+        return self.builder.extract_element(vector, _INT(0))
+
 
 # --- sums of products -----------------------------------------------------------------------------
 
@@ -186,7 +198,7 @@ def _add_product(builder: Any, total: Value, x: Value, y: Value) -> None:
     builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
 
 
-def dots(rows: int, vectors: int) -> Any:
+def dots(rows: int, vectors: int, whole: bool = False) -> Any:
     """An intrinsic that adds products to a block of `rows` times `vectors` sums, lane by lane.
 
     `block(c, m, t, a, across, along, b, places, steps, lo, hi)`, for i in range(rows), j in
@@ -195,7 +207,8 @@ def dots(rows: int, vectors: int) -> Any:
         c[m + i, (t + j) · lanes + v] += Σ_k a[across[m + i] + along[k] + v] ·
                                              b[places[t + j] + steps[k] + v]
 
-    All operands are vectors; who wants one number adds up the lanes. The rest is as in `products`.
+    All operands are vectors. If `whole`, their lanes are added up in the end: c[m + i, t + j]. The
+    rest is as in `products`.
     """
 
     @intrinsic
@@ -203,13 +216,13 @@ def dots(rows: int, vectors: int) -> Any:
         typing: Any, c: Any, m: Any, t: Any, a: Any, across: Any, along: Any, b: Any, places: Any,
         steps: Any, lo: Any, hi: Any,
     ) -> Any:  # fmt: skip
-        whole = types.intp
-        takes = (c, whole, whole, a, across, along, b, places, steps, whole, whole)
+        n = types.intp
+        takes = (c, n, n, a, across, along, b, places, steps, n, n)
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Value:
             arrays = [(takes[i], args[i]) for i in (0, 3, 4, 5, 6, 7, 8)]
             views = [View(context, builder, *array) for array in arrays]
-            _dots(builder, (rows, vectors), views, *args[1:3], *args[9:])
+            _dots(builder, (rows, vectors, whole), views, *args[1:3], *args[9:])
             return context.get_dummy_value()
 
         return types.void(*takes), emit
@@ -218,15 +231,15 @@ def dots(rows: int, vectors: int) -> Any:
 
 
 def _dots(
-    builder: Any, shape: tuple[int, int], views: list[View], m: Value, t: Value, lo: Value, hi:
-    Value,
+    builder: Any, shape: tuple[int, int, bool], views: list[View], m: Value, t: Value, lo: Value,
+    hi: Value,
 ) -> None:  # fmt: skip
     c, a, across, along, b, places, steps = views
     lines = [builder.add(m, _INT(i)) for i in range(shape[0])]
     columns = [builder.add(t, _INT(j)) for j in range(shape[1])]
-    lanes = _INT(c.vector.count)
+    apart = _INT(1 if shape[2] else c.vector.count)
     into = [
-        [c.at(builder.mul(i, c.row), builder.mul(j, lanes)) for j in columns] for i in lines
+        [c.at(builder.mul(i, c.row), builder.mul(j, apart)) for j in columns] for i in lines
     ]  # fmt: skip
     zero = ir.Constant(c.vector, None)
     sums = [[cgutils.alloca_once_value(builder, zero) for _ in line] for line in into]
@@ -241,7 +254,11 @@ def _dots(
                 _add_product(builder, total, mine, vector)
     for line, pointers in zip(sums, into, strict=True):
         for total, pointer in zip(line, pointers, strict=True):
-            c.store(builder.fadd(c.load(pointer), builder.load(total)), pointer)
+            if shape[2]:
+                number = c.total(builder.load(total))
+                builder.store(builder.fadd(builder.load(pointer), number), pointer)
+            else:
+                c.store(builder.fadd(c.load(pointer), builder.load(total)), pointer)
 
 
 # --- a matrix on both sides -----------------------------------------------------------------------
