@@ -103,8 +103,10 @@ def met(team, seen, place):
 
 
 def test_parts_are_done_at_the_same_time(team):
+    seen, place = np.zeros(2, bool), np.ones(1, np.int64)
+    met(0, seen, place.ctypes.data)  # compiled here: meanwhile the team would fall asleep
+    seen[:], place[:] = False, 0
     team.wake(3)
-    seen, place = np.zeros(2, bool), np.zeros(1, np.int64)
     met(team.address, seen, place.ctypes.data)
     assert seen.all()
 
