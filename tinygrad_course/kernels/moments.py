@@ -21,19 +21,21 @@ class Moments:
     """What values are shifted and scaled by: mean, var and rstd = 1 / √(var + eps) over `dims`.
 
     The forward pass finds them, for the backward pass and for running averages; or they are given
-    and constant. Dimensions that are averaged over have size 1 in them.
+    and constant. Dimensions that are averaged over have size 1 in them. A device may keep them in
+    higher precision for its backward pass, as `exact`.
 
     Args:
         centred: otherwise the mean is taken as 0, and var is the mean square.
     """
 
-    __slots__ = ("centred", "dims", "eps", "given", "mean", "rstd", "var")
+    __slots__ = ("centred", "dims", "eps", "exact", "given", "mean", "rstd", "var")
 
     def __init__(
         self, dims: Dims, eps: float, centred: bool = True, mean: Array = None, var: Array = None
     ) -> None:
         self.dims, self.eps, self.centred = dims, eps, centred
         self.mean, self.var, self.given = mean, var, mean is not None
+        self.exact: Array = None
 
     def shape(self, x: Array) -> tuple[int, ...]:
         """x's shape, with size 1 in the dimensions that are averaged over."""
