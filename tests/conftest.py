@@ -18,6 +18,7 @@ collect_ignore = ["typed_names.py", "typed.py"]  # for mypy to read, not to be r
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TINYGRAD_COURSE_COMPILE_AHEAD", "0")  # the cores have enough to do
 
 # The suite draws the same examples each time, so that a failure is one of the change at hand;
 # a long run, TINYGRAD_COURSE_EXAMPLES=10, draws new ones.

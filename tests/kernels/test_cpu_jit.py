@@ -94,6 +94,16 @@ def pool():
 """
 
 
+SLOWLY = """
+compiler = type(cpu.cpu_pool.move._compiler)  # asked only for what is not on disk
+compile = compiler.compile
+def slowly(self, *args):
+    time.sleep(1.2)
+    return compile(self, *args)
+compiler.compile = slowly
+"""
+
+
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     code = """
 from numba.core import caching
@@ -101,7 +111,7 @@ def refuse(*args):
     raise OSError("no room")
 """
     nowhere = code + "caching._CacheLocator.ensure_cache_path = refuse" + POOLS
-    check(nowhere + "pool(); assert type(cpu.cpu_pool.move._cache) is caching.NullCache")
+    check(nowhere + "pool(); assert isinstance(cpu.cpu_pool.move._cache, caching.NullCache)")
     full = code + "caching.IndexDataCacheFile.save = refuse" + POOLS
     check(full + "pool()", NUMBA_CACHE_DIR=str(tmp_path))
     assert not list(tmp_path.rglob("*.nb?"))
@@ -130,21 +140,35 @@ cpu_jit._sources = lambda: "another text"
 
 
 def test_a_long_first_compile_says_so_once(tmp_path: Path) -> None:
-    slow = """
-compiler = type(cpu.cpu_pool.move._compiler)  # asked only for what is not on disk
-compile = compiler.compile
-def slowly(self, *args):
-    time.sleep(1.2)
-    return compile(self, *args)
-compiler.compile = slowly
-pool()
-x = np.ones((1, 1, 4, 4))
-pool()
-"""
-    said = check(POOLS + slow, NUMBA_CACHE_DIR=str(tmp_path))
+    code = "pool(); x = np.ones((1, 1, 4, 4)); pool()"
+    said = check(POOLS + SLOWLY + code, NUMBA_CACHE_DIR=str(tmp_path))
     assert said.stderr == ("tinygrad_course: compiling kernels, once (they are cached on disk)\n")
     assert said.stdout == ""
     assert check(POOLS + "pool()", NUMBA_CACHE_DIR=str(tmp_path)).stderr == ""
+
+
+def test_a_long_second_compile_says_so(tmp_path: Path) -> None:
+    code = """
+pool()
+x, places = x.reshape(1, 16), np.zeros((1, 1), "i4")  # another signature of the same dtype
+cpu_jit.launch(cpu.cpu_pool.move, 1, x, places, x.copy(), False, np.zeros(1, int))
+"""
+    said = check(POOLS + SLOWLY.replace("1.2", "0") + code, NUMBA_CACHE_DIR=str(tmp_path))
+    assert said.stderr == ""
+    said = check(POOLS + SLOWLY + code.replace("i4", "i2"), NUMBA_CACHE_DIR=str(tmp_path))
+    assert said.stderr == "tinygrad_course: compiling kernels, once (they are cached on disk)\n"
+
+
+def test_what_is_compiled_in_every_run_says_so(tmp_path: Path) -> None:
+    code = """
+from numba.core import caching
+def refuse(*args):
+    raise OSError("no room")
+caching._CacheLocator.ensure_cache_path = refuse
+"""
+    said = check(code + POOLS + SLOWLY + "pool()", NUMBA_CACHE_DIR=str(tmp_path))
+    expected = "tinygrad_course: compiling kernels, as in every run (no cache can be written)\n"
+    assert said.stderr == expected
 
 
 def test_a_long_first_run_says_nothing() -> None:

@@ -26,7 +26,7 @@ import numpy as np
 
 from .arrays import aligned, ready
 from .cpu_channels import add_products, turn
-from .cpu_jit import entry, launch, worker
+from .cpu_jit import entry, foresee, launch, worker
 from .cpu_math import exp
 from .cpu_softmax import _dot, _largest, _sum
 from .cpu_spread import portion, spread
@@ -174,6 +174,14 @@ def back_kernel(
         sum_v, tables, scale, causal,
     )  # fmt: skip
     spread(team, keys.shape[0], _back, args)
+
+
+foresee(
+    attend_kernel,
+    lambda team, q, k, v, out, room, values, few, weights, result, *how: [
+        (back_kernel, (team, out, q, k, v, q, k, v, *(room,) * 10, *how))
+    ],
+)
 
 
 # --- the functions of the device ------------------------------------------------------------------

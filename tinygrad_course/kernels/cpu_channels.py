@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .cpu_jit import entry, worker
+from .cpu_jit import entry, foresee, worker
 from .cpu_spread import portion, spread
 from .cpu_vector import BYTES, ROWS, VECTORS, products, small_chunk, turn_square
 
@@ -285,3 +285,12 @@ def weigh(
     threads = rooms.shape[0]
     spread(team, threads, _weigh, (x, g, partial, across, along, places, plan, units, rooms))
     spread(team, threads, _gather, (partial, dw, threads))
+
+
+foresee(
+    correlate,
+    lambda team, src, dst, w, packed, rooms, layout, sources, across, along, grids, places, plan,
+    *_: [(weigh, (
+        team, src, dst, rooms, packed, rooms, across[0], along[0], places, plan, 1,
+    ))],
+)  # fmt: skip

@@ -31,7 +31,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .cpu_jit import entry, worker
+import numpy as np
+
+from .cpu_jit import entry, foresee, worker
 from .cpu_spread import portion, spread
 from .cpu_vector import BYTES, CHUNK, VECTORS, dots, products
 
@@ -355,3 +357,13 @@ def _add_up(thread: int, g: Array, sums: Array) -> None:
 def add_up(team: int, g: Array, sums: Array) -> None:
     """Sums over images and pixels, (N, C, P), for each thread and channel."""
     spread(team, sums.shape[0], _add_up, (g, sums))
+
+
+foresee(
+    correlate,
+    lambda team, src, dst, w, start, packed, rooms, layout, sources, offsets, counts, tables, plan,
+    *_: [
+        (weigh, (team, src, dst, rooms, packed, rooms, offsets[0], tables, plan[:11], 1)),
+        (add_up, (team, src[0], np.empty((1, 1)))),
+    ],
+)  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import flat
-from .cpu_jit import entry, exact, launch, worker
+from .cpu_jit import entry, exact, foresee, launch, worker
 from .cpu_math import exp, f4, i4
 from .cpu_spread import portion, spread
 from .threads import threads_for
@@ -93,6 +93,9 @@ def _tanh_back_part(t: int, g: Array, y: Array, out: Array, threads: int) -> Non
 @entry
 def _tanh_back_kernel(team: int, g: Array, y: Array, out: Array, threads: int) -> None:
     spread(team, threads, _tanh_back_part, (g, y, out, threads))
+
+
+foresee(_tanh_kernel, lambda team, x, y, threads: [(_tanh_back_kernel, (team, y, y, x, threads))])
 
 
 def tanh_back(g: Array, y: Array, x: Array) -> Array:
@@ -178,6 +181,14 @@ def _long_part(t, x, y, out, kind, threads):
 def long(team, x, y, out, kind, threads):
     """`_long` with a stretch of elements to each thread."""
     spread(team, threads, _long_part, (x, y, out, kind, threads))
+
+
+foresee(
+    long,
+    lambda team, x, y, out, kind, threads: (
+        [(short, (team, x, y, out, kind, threads))] if kind == SIGMOID else []
+    ),
+)
 
 
 # --- the functions of the device ------------------------------------------------------------------

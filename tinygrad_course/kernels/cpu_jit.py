@@ -14,7 +14,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import numba as _numba
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 
+from . import ahead
 from .memory import keep_freed
 from .threads import spread
 
@@ -37,6 +38,7 @@ numba: Any = _numba  # typed in part only
 keep_freed()  # whoever uses kernels makes and frees large arrays over and over
 
 Kernel = Callable[..., Any]
+Calls = Sequence[tuple[Kernel, tuple[Any, ...]]]  # of kernels, with all of their arguments
 
 # NaN and infinity are kept: only the order of sums is free, and x·y + z may be rounded once.
 _OPTIONS: dict[str, Any] = {
@@ -139,33 +141,98 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
+class _Files(IndexDataCacheFile):
+    """Where a function's machine code is kept, a file for each signature.
+
+    Numba numbers the files; of two processes that save other signatures at the same time, one
+    would find the other's code in the file of its number.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        self._key = sha256(repr(key).encode()).hexdigest()
+        parent: Any = super()
+        parent.save(key, data)
+
+    def _data_name(self, number: int) -> str:
+        return str(self._data_name_pattern).format(number=int(self._key[:8], 16) + number)
+
+
 class _Cache(FunctionCache):
-    """Numba's disk cache; one that cannot be read or written is as good as none."""
+    """Numba's disk cache; one that cannot be read or written is as good as none.
+
+    What is not there is announced, if it takes long to compile, and followed by requests to compile
+    `next`: kernels, each with the arguments that it will be called with.
+    """
 
     def __init__(self, function: Any) -> None:
         parent: Any = super()
         parent.__init__(function)
         impl: Any = self._impl
-        index: Any = IndexDataCacheFile
+        index: Any = _Files
         stamp = (impl.locator.get_source_stamp(), _sources())
         self._cache_file = index(self._cache_path, impl.filename_base, stamp)
+        self._kernel = function
+        self._word: threading.Timer | None = None
+        self.next: Calls = ()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        global _misses
+        found = self._load(sig, target_context)
+        if found is None:
+            self._word = _Word("once (they are cached on disk)")
+            for kernel, args in self.next:
+                ahead.ask(_job(kernel, tuple(map(numba.typeof, args))))
+            if ahead.wait(_job(self._kernel, tuple(sig))):
+                found = self._load(sig, target_context)
+                self._word.cancel()
+        return found
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
         parent: Any = super()
-        found = None
         try:
-            found = parent.load_overload(sig, target_context)
+            return parent.load_overload(sig, target_context)
         except Exception:  # whatever a damaged file leads to, compiling is the answer
             with suppress(OSError):
                 parent.flush()
-        _misses += found is None
-        return found
+            return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         parent: Any = super()
         with suppress(OSError):
             parent.save_overload(sig, data)
+        if self._word:
+            self._word.cancel()
+
+
+class _Nowhere(NullCache):
+    """In place of the disk cache where there is no folder to write in."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        self._word = _Word("as in every run (no cache can be written)")
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        self._word.cancel()
+
+
+def _job(kernel: Any, types: tuple[Any, ...]) -> ahead.Job:
+    return ahead.Job(kernel.__module__, kernel.__qualname__, types)
+
+
+class _Word(threading.Timer):
+    """Says why nothing happens, if it is not cancelled in time, and nobody said so before."""
+
+    said = False
+
+    def __init__(self, how: str) -> None:
+        super().__init__(1.0, self._say, (how,))
+        self.daemon = True
+        self.start()
+
+    @staticmethod
+    def _say(how: str) -> None:
+        if not _Word.said:
+            _Word.said = True
+            text = f"tinygrad_course: compiling kernels, {how}"
+            print(text, file=sys.stderr, flush=True)
 
 
 _INGREDIENT: dict[str, Any] = {
@@ -189,11 +256,24 @@ def exact(function: Kernel) -> Kernel:
 def entry(function: Kernel) -> Kernel:
     """Compile a kernel that is called from Python, by `launch`."""
     compiled = numba.njit(pipeline_class=_Apart, **_LOOPS, **_OPTIONS)(function)
-    on_disk: Any = _Cache
     if not numba.config.DISABLE_JIT:
-        with suppress(RuntimeError):  # no folder to write in: compile in every process
+        on_disk, nowhere = cast("tuple[Any, Any]", (_Cache, _Nowhere))
+        try:
             compiled._cache = on_disk(compiled.py_func)
+        except RuntimeError:  # no folder to write in: compile in every process
+            compiled._cache = nowhere()
     return cast(Kernel, compiled)
+
+
+def foresee(kernel: Kernel, then: Callable[..., Calls]) -> None:
+    """Where a kernel is compiled, others will be wanted soon: `then(team, *args)` are the calls.
+
+    Only the types of their arguments count.
+    """
+    _foreseen[kernel] = then
+
+
+_foreseen: dict[Kernel, Callable[..., Calls]] = {}
 
 
 # --- launching ------------------------------------------------------------------------------------
@@ -206,18 +286,13 @@ def launch(kernel: Kernel, threads: int, *args: Any) -> Any:
     return kernel(0, *args) if threads == 1 else spread(kernel, threads, *args)
 
 
-# --- the first compile ----------------------------------------------------------------------------
-
 _compiled: set[tuple[Kernel, Any]] = set()
-_announced = False
-_misses = 0  # kernels that were not found on disk
 
 
 def _first(team: int, kernel: Kernel, *args: Any) -> Any:
-    known = len(getattr(kernel, "signatures", ()))
-    timer = threading.Timer(1.0, _announce, (kernel, known, _misses))
-    timer.daemon = True
-    timer.start()
+    cache: Any = getattr(kernel, "_cache", None)
+    if isinstance(cache, _Cache) and kernel in _foreseen:
+        cache.next = _foreseen[kernel](team, *args)
     collecting = gc.isenabled()
     gc.disable()  # what the compiler makes stays: looking through it over and over takes a tenth
     try:
@@ -225,17 +300,4 @@ def _first(team: int, kernel: Kernel, *args: Any) -> Any:
     finally:
         if collecting:
             gc.enable()
-        timer.cancel()
         _compiled.add((kernel, args[0].dtype))
-
-
-def _announce(kernel: Any, known: int, misses: int) -> None:
-    """Say why nothing happens, if the kernel is being compiled: not read from disk, not running."""
-    global _announced
-    running = len(getattr(kernel, "signatures", (None,) * (known + 1))) > known
-    kept = isinstance(getattr(kernel, "_cache", None), _Cache)
-    if _announced or running or (kept and _misses == misses):
-        return
-    _announced = True
-    once = "once (they are cached on disk)" if kept else "as in every run (no cache can be written)"
-    print(f"tinygrad_course: compiling kernels, {once}", file=sys.stderr, flush=True)

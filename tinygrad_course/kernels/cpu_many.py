@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arrays import aligned
-from .cpu_jit import entry, launch, worker
+from .cpu_jit import entry, foresee, launch, worker
 from .cpu_spread import portion, spread
 from .cpu_vector import BYTES, ROWS, VECTORS, chunk_of, dots, lanes, products
 from .cpu_vector import turn_square as _turn_square
@@ -331,3 +331,12 @@ def weigh(
     """`_weigh` with a run of blocks, and sums of its own, to each thread."""
     args = (x, g, dw, partial, rooms, sizes, kernel, grads, pixels, places, steps)
     spread(team, rooms.shape[0], _weigh, args)
+
+
+foresee(
+    correlate,
+    lambda team, src, dst, w, start, rooms, sizes, kernel, across, along, places, *_: [(weigh, (
+        team, src, dst, rooms[:, :, None], rooms[:, :, None], rooms, sizes, kernel, across, along,
+        places, places,
+    ))],
+)  # fmt: skip

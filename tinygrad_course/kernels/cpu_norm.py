@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import ready
-from .cpu_jit import entry, launch, worker
+from .cpu_jit import entry, foresee, launch, worker
 from .cpu_spread import portion, spread
 from .geometry import Shape
 from .moments import Moments, layout
@@ -301,6 +301,16 @@ def _back(t, g, x, w, stats, dx, every, parts, given, centred):
 def back_kernel(team, g, x, w, stats, dx, sums, few, given, centred):
     """`_back` with a run of statistics, and sums of its own, to each thread."""
     spread(team, sums.shape[0], _back, (g, x, w, stats, dx, sums, few, given, centred))
+
+
+foresee(
+    normalise_kernel,
+    lambda team, x, w, b, out, stats, eps, given, centred, threads: [
+        (back_kernel, (
+            team, out, x, w, stats, out, np.empty((1, 1, 1, 1)), out, given, centred,
+        ))
+    ],
+)  # fmt: skip
 
 
 # --- the functions of the device ------------------------------------------------------------------

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from .cpu_jit import entry, worker
+from .cpu_jit import Calls, entry, foresee, worker
 from .cpu_spread import portion, spread
 
 Array = Any
@@ -418,3 +418,22 @@ def back(
     into = dx.reshape(-1, dx.shape[2], dx.shape[3])
     args = (planes, into, window, rows, columns, rooms)
     spread(team, rooms.shape[0], _hand_back, args)
+
+
+# --- what a training step calls next --------------------------------------------------------------
+
+
+def _gradient(
+    team: int, x: Array, out: Array, window: Ints, room: Ints, rows: Array, columns: Array, mean:
+    bool, scratch: Array,
+) -> Calls:  # fmt: skip
+    if mean:
+        return [(back, (team, out, x, window, rows, columns, scratch))]
+    places, taps = np.empty((1, 1, 1, 1), np.int64), np.empty((1, 1), np.int32)
+    return [
+        (largest, (team, x, places, window, room, scratch, taps)),
+        (move, (team, scratch, places[0, 0], scratch, True, places[0, 0, 0])),
+    ]
+
+
+foresee(pool, _gradient)

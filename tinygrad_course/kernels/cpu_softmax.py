@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import flat, ready
-from .cpu_jit import entry, launch, worker
+from .cpu_jit import entry, foresee, launch, worker
 from .cpu_math import exp, number, order
 from .cpu_spread import portion, spread
 from .threads import threads_for
@@ -171,6 +171,18 @@ def _losses_back(t, x, labels, dx, rooms, scale, d):
 def losses_back_kernel(team, x, labels, dx, rooms, scale, d):
     """`_losses_back` with a run of rows to each thread."""
     spread(team, rooms.shape[0], _losses_back, (x, labels, dx, rooms, scale, d))
+
+
+foresee(
+    softmax_kernel,
+    lambda team, x, out, rooms, kind, d: [(back_kernel, (team, rooms, rooms, rooms, kind, 1))],
+)
+foresee(
+    losses_kernel,
+    lambda team, x, labels, out, rooms, d: [
+        (losses_back_kernel, (team, x, labels, x, rooms[0], 1.0, d))
+    ],
+)
 
 
 @entry

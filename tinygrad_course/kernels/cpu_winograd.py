@@ -24,7 +24,7 @@ from __future__ import annotations
 from typing import Any
 
 from .cpu_channels import add_products, turn
-from .cpu_jit import entry, worker
+from .cpu_jit import entry, foresee, worker
 from .cpu_spread import portion, spread
 from .cpu_vector import BYTES, CHUNK, sandwich
 
@@ -320,3 +320,14 @@ def weigh(
     spread(team, rooms.shape[0], _transform_both, (x, g, image, grads, plan, units, rooms))
     args = (image, grads, dw, tiles, channels, places, plan, blocks, rooms)
     spread(team, rooms.shape[0], _weigh, args)
+
+
+foresee(
+    correlate,
+    lambda team, src, dst, w, packed, rooms, layout, sources, tiles, channels, places, plan, *_: [
+        (weigh, (
+            team, src, dst, rooms, packed[0], packed[0], rooms, tiles, tiles, tiles, (*plan, 0), 1,
+            1,
+        ))
+    ],
+)  # fmt: skip
