@@ -260,15 +260,16 @@ def conv2d(
         )
     shape, ways = plan.out, plan.ways()
     threads = ways.threads
-    if ways.many and np.isfinite(w).all():
-        return cpu_many.conv2d(_ready(x), w, b, shape, padding, dilation, threads)
     out = np.empty(shape, dtype)
+    start = np.zeros(shape[1], dtype) if b is None else _ready(b)
+    if ways.many and cpu_many.conv2d(_ready(x), _ready(w), start, out, padding, dilation, threads):
+        return out
     if ways.fewer and cpu_winograd_plan.conv2d(_ready(x), _ready(w), out, padding, threads):
         return _with_bias(out, b)
     if ways.wide_out:
         cpu_channels_plan.conv2d(_ready(x), _ready(w), out, window, threads)
         return _with_bias(out, b)
-    _correlate(_ready(x), out, _ready(w), b, ways.cut, threads)
+    _correlate(_ready(x), out, _ready(w), start, ways.cut, threads)
     return out
 
 
@@ -291,15 +292,16 @@ def conv2d_input(
         return _plain("conv2d_input", g, w, size, window)
     ways = plan.ways()
     threads = ways.threads
-    if ways.many and np.isfinite(w).all():
-        return cpu_many.conv2d_input(_ready(g), w, shape, padding, dilation, threads)
-    dx = np.empty(shape, g.dtype)
+    dx = np.empty(shape, dtype)
+    if ways.many and cpu_many.conv2d_input(_ready(g), _ready(w), dx, padding, dilation, threads):
+        return dx
     if ways.fewer and cpu_winograd_plan.conv2d_input(_ready(g), _ready(w), dx, padding, threads):
         return dx
     if ways.wide_in:
         finite = cpu_channels_plan.conv2d_input(_ready(g), _ready(w), dx, window, threads)
     else:
-        finite = _correlate(_ready(g), dx, _ready(w), None, ways.turned, threads)
+        none = np.zeros(shape[1], dtype)
+        finite = _correlate(_ready(g), dx, _ready(w), none, ways.turned, threads)
     return dx if finite else _plain("conv2d_input", g, w, size, window)
 
 
@@ -325,9 +327,10 @@ def conv2d_weight(
         return _plain("conv2d_weight", x, g, size, window)
     ways = plan.ways()
     threads = ways.threads
+    dw = np.empty(shape, dtype)
     if ways.many:
-        return cpu_many.conv2d_weight(_ready(x), _ready(g), shape, padding, dilation, threads)
-    dw = np.empty(shape, x.dtype)
+        cpu_many.conv2d_weight(_ready(x), _ready(g), dw, padding, dilation, threads)
+        return dw
     if ways.fewer and cpu_winograd_plan.conv2d_weight(_ready(x), _ready(g), dw, padding, threads):
         return dw
     if ways.wide_out:
@@ -355,8 +358,7 @@ def conv2d_bias(g: Array, *_: Any, **how: Any) -> Array:
     return np.add.reduce(sums, 0).astype(g.dtype)
 
 
-def _correlate(src: Array, dst: Array, w: Array, b: Array | None, cut: Cut, threads: int) -> Any:
-    start = np.zeros(dst.shape[1], w.dtype) if b is None else _ready(b)
+def _correlate(src: Array, dst: Array, w: Array, start: Array, cut: Cut, threads: int) -> Any:
     packed, room = np.zeros(cut.packed, w.dtype), cut.rooms.take(w.dtype)
     finite = launch(
         cpu_conv.correlate, threads, src, dst, w, start, packed, room, cut.layout, cut.sources,

@@ -136,7 +136,7 @@ def _store(
 
 
 @worker
-def _pack(w: Array, layout: Ints, sources: Array, counts: Array, packed: Array) -> bool:
+def pack(w: Array, layout: Ints, sources: Array, counts: Array, packed: Array) -> bool:
     """For groups g, phases s, rows r, taps k: packed[g, s, r, k] = w[g·… + r·… + sources[s, k]].
 
     `w` is contiguous and taken as flat; `packed` comes as zeros, and stays so in the rows and taps
@@ -232,7 +232,7 @@ def correlate(
     chunk: int,
 ) -> Any:  # fmt: skip
     """`_correlate` with a run of units to each thread. Returns whether the weights are finite."""
-    finite = _pack(w, layout, sources, counts, packed)
+    finite = pack(w, layout, sources, counts, packed)
     args = (src, dst, start, packed, tables, offsets, counts, plan, units, rooms, chunk)
     spread(team, rooms.shape[0], _correlate, args)
     return finite

@@ -13,7 +13,8 @@ sums in registers (`cpu_vector`)::
     weight gradient   dw[o, k, :]   = Σ_p g[o, p, :] · image[offset[k] + p, :], then added up
 
 Taps are in the order (i, c, j), so that those of the kernel's rows that see the image are
-neighbours: rows of padding are not even multiplied. The stride is 1, and there are no groups.
+neighbours: rows of padding are not even multiplied, nor columns of it that a whole block of pixels
+sees. The stride is 1, and there are no groups.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arrays import aligned
+from .cpu_conv import pack
 from .cpu_jit import entry, foresee, launch, worker
 from .cpu_spread import portion, spread
 from .cpu_vector import BYTES, ROWS, VECTORS, chunk_of, dots, lanes, products
@@ -50,13 +52,17 @@ class Cut(NamedTuple):
     """How a pass is laid out; all tables count numbers."""
 
     sizes: Ints  # source: channels, rows, columns; destination: the same; padding above and left
-    kernel: Ints  # rows, their distance, taps in a row; rows and columns of the padded source
+    kernel: Ints  # rows, their distance; rows and columns of the padded source
     narrow: bool  # whether the narrow block wastes less
     rows: int  # destination channels, filled up
-    across: Array  # where a destination channel's weights begin
-    along: Array  # where a tap's weight stands among them
-    places: Array  # where a tap begins in the image
-    blocks: Array  # the same, filled up to whole blocks of taps
+    layout: Ints  # of the weights in memory: rows in use, nothing, a row's step
+    sources: Array  # where a tap's weight stands in a row's
+    counts: Array  # how many taps there are
+    seen: Array  # for each block of pixels in a row, how many of a kernel row's taps see the image
+    across: Array  # where a destination channel's weights begin, laid out
+    along: Array  # for each block of pixels, where such a tap's weight stands among them
+    places: Array  # for each block of pixels, where such a tap begins in the image
+    blocks: Array  # where any tap begins, filled up to whole blocks of taps
     grads: Array  # where a destination channel's gradients begin
     pixels: Array  # where a pixel's gradient stands among them
     steps: Array  # where a pixel stands in the image
@@ -66,28 +72,40 @@ class Cut(NamedTuple):
 
 @lru_cache(maxsize=512)
 def _cut(
-    source: Shape, out: Shape, kernel: Shape, padding: Pair, dilation: Pair, images: int
-) -> Cut:
-    """Sizes (C, H, W) before and after; `images` in a block."""
+    source: Shape, out: Shape, kernel: Shape, padding: Pair, dilation: Pair, images: int,
+    turned: bool = False,
+) -> Cut:  # fmt: skip
+    """Sizes (C, H, W) before and after; `images` in a block; if the kernel is turned around."""
     (channels, height, width), (outputs, down, right) = source, out
     (kh, kw), (dh, dw) = kernel, dilation
     tall, wide = down + (kh - 1) * dh, right + (kw - 1) * dw
     i, c, j = np.indices((kh, channels, kw)).reshape(3, -1)
     places = ((c * tall + i * dh) * wide + j * dw) * images
+    sources, step = (c * kh + i) * kw + j, channels * kh * kw
+    if turned:
+        sources, step = ((c * outputs + 1) * kh - i) * kw - 1 - j, kh * kw
     row, column = np.indices((down, right)).reshape(2, -1)
     waste = [_up(outputs, rows) * _up(right, vectors) for rows, vectors in (_BLOCK, _NARROW)]
     narrow = waste[1] < waste[0]
-    rows = _up(outputs, (_NARROW if narrow else _BLOCK)[0])
+    rows, vectors = _NARROW if narrow else _BLOCK
+    rows, starts = _up(outputs, rows), np.arange(0, right, vectors)[:, None]
+    ends = np.minimum(starts + vectors, right) - 1
+    sees = (starts + j * dw < padding[1] + width) & (ends + j * dw >= padding[1])
+    order = np.argsort(~sees, axis=1, kind="stable")
     image = (channels * tall * wide + _SLACK) * images
     results = max(channels * height * width, rows * (down * right + _SLACK)) * images
     return Cut(
         sizes=(channels, height, width, outputs, down, right, *padding),
-        kernel=(kh, dh, channels * kw, tall, wide),
+        kernel=(kh, dh, tall, wide),
         narrow=narrow,
         rows=rows,
+        layout=(outputs, 0, step),
+        sources=sources[None],
+        counts=np.array([places.size]),
+        seen=sees.sum(1) // kh,
         across=np.arange(rows) * places.size,
-        along=np.arange(places.size),
-        places=places,
+        along=order,
+        places=places[order],
         blocks=np.resize(places, _up(places.size, VECTORS)),
         grads=np.arange(_up(outputs, ROWS)) % outputs * (down * right * images),
         pixels=np.arange(down * right) * images,
@@ -123,54 +141,46 @@ def pays(
 
 
 def conv2d(
-    x: Array, w: Array, bias: Array | None, out: Shape, padding: Pair, dilation: Pair, threads: int
-) -> Array:
-    """`plain.conv2d` with a result of that shape, and a bias for each output channel."""
-    cut = _cut(x.shape[1:], out[1:], w.shape[2:], padding, dilation, lanes(x.dtype))
-    return _correlate(x, w.transpose(0, 2, 1, 3), bias, out, cut, threads)
+    x: Array, w: Array, bias: Array, out: Array, padding: Pair, dilation: Pair, threads: int
+) -> bool:
+    """`plain.conv2d` into `out`; whether the weights are finite, for padding is multiplied, too."""
+    cut = _cut(x.shape[1:], out.shape[1:], w.shape[2:], padding, dilation, lanes(x.dtype))
+    return _correlate(x, w, bias, out, cut, threads)
 
 
 def conv2d_input(
-    g: Array, w: Array, shape: Shape, padding: Pair, dilation: Pair, threads: int
-) -> Array:
-    """`plain.conv2d_input` with a result of that shape: the kernel is turned around."""
+    g: Array, w: Array, dx: Array, padding: Pair, dilation: Pair, threads: int
+) -> bool:
+    """`plain.conv2d_input` into `dx`; whether the weights are finite."""
     (ph, pw), (dh, dw), (kh, kw) = padding, dilation, w.shape[2:]
     border = ((kh - 1) * dh - ph, (kw - 1) * dw - pw)
-    cut = _cut(g.shape[1:], shape[1:], w.shape[2:], border, dilation, lanes(g.dtype))
-    return _correlate(g, w.transpose(1, 2, 0, 3)[:, ::-1, :, ::-1], None, shape, cut, threads)
+    vector, none = lanes(g.dtype), np.zeros(len(dx[0]), g.dtype)
+    cut = _cut(g.shape[1:], dx.shape[1:], w.shape[2:], border, dilation, vector, True)
+    return _correlate(g, w, none, dx, cut, threads)
 
 
 def conv2d_weight(
-    x: Array, g: Array, shape: Shape, padding: Pair, dilation: Pair, threads: int
-) -> Array:
-    """`plain.conv2d_weight` with a result of that shape."""
-    cut = _cut(x.shape[1:], g.shape[1:], shape[2:], padding, dilation, lanes(x.dtype))
-    o, c, kh, kw = shape
-    dw = np.empty((threads, o, cut.places.size), x.dtype)
+    x: Array, g: Array, dw: Array, padding: Pair, dilation: Pair, threads: int
+) -> None:
+    """`plain.conv2d_weight` into `dw`."""
+    cut = _cut(x.shape[1:], g.shape[1:], dw.shape[2:], padding, dilation, lanes(x.dtype))
     launch(
-        weigh, threads, _flat(x), _flat(g), dw,
+        weigh, threads, _flat(x), _flat(g), _flat(dw), cut.sources,
+        np.empty((threads, *_flat(dw).shape), x.dtype),
         aligned((threads, cut.grads.size, cut.blocks.size * lanes(x.dtype)), x.dtype),
         aligned((threads, cut.room), x.dtype), cut.sizes, cut.kernel, cut.grads, cut.pixels,
         cut.blocks, cut.steps,
     )  # fmt: skip
-    dw = np.add.reduce(dw, 0).reshape(o, kh, c, kw)
-    return np.ascontiguousarray(dw.transpose(0, 2, 1, 3))
 
 
-def _correlate(
-    src: Array, w: Array, bias: Array | None, out: Shape, cut: Cut, threads: int
-) -> Array:
-    weights, start = np.zeros((cut.rows, cut.places.size), w.dtype), np.zeros(cut.rows, w.dtype)
-    weights[: len(w)].reshape(w.shape)[:] = w
-    if bias is not None:
-        start[: len(w)] = bias
-    dst = np.empty(out, src.dtype)
-    launch(
-        correlate, threads, _flat(src), _flat(dst), weights.reshape(-1), start,
-        aligned((threads, cut.room), src.dtype), cut.sizes, cut.kernel, cut.across, cut.along,
-        cut.places, cut.image, cut.narrow,
+def _correlate(src: Array, w: Array, start: Array, dst: Array, cut: Cut, threads: int) -> bool:
+    weights = np.zeros((1, 1, cut.rows, cut.sources.size), w.dtype)
+    finite: bool = launch(
+        correlate, threads, _flat(src), _flat(dst), w, cut.layout, cut.sources, cut.counts,
+        weights, start, aligned((threads, cut.room), src.dtype), cut.sizes, cut.kernel, cut.seen,
+        cut.across, cut.along, cut.places, cut.image, cut.narrow,
     )  # fmt: skip
-    return dst
+    return finite
 
 
 def _flat(x: Array) -> Array:
@@ -215,7 +225,7 @@ def _lay_out(
 ) -> None:
     """Images from n on, turned around, amid the zeros of `image`; `spare` is room to work in."""
     channels, height, width, _, _, _, top, left = sizes
-    tall, wide = kernel[3:]
+    tall, wide = kernel[2:]
     count = channels * height * width
     if tall == height and wide == width:
         _turn_in(src, n, image[: count * images].reshape(count, images))
@@ -238,18 +248,18 @@ def _lay_out(
 @worker
 def _correlate_blocks(
     thread: int, src: Array, dst: Array, w: Array, start: Array, rooms: Array, sizes: Ints, kernel:
-    Ints, across: Array, along: Array, places: Array, image: int, narrow: bool,
+    Ints, seen: Array, across: Array, along: Array, places: Array, image: int, narrow: bool,
 ) -> None:  # fmt: skip
-    """For blocks of images: lay them out; for rows r of the destination, for its channels, for its
-    pixels (a block of both at a time), for taps: sums[o, p] += w[o, k] · image[places[k] + p]."""
-    _, height, _, outputs, down, right, top, _ = sizes
-    rows, dh, taps, _, wide = kernel
+    """For blocks of images: lay them out; for rows r of the destination, for its pixels, for its
+    channels (a block of both at a time), for taps: sums[o, p] += w[o, k] · image[places[k] + p]."""
+    (_, height, _, outputs, down, right, top, _), channels = sizes, w.shape[2]
+    rows, dh, _, wide = kernel
     images, room = BYTES // src.itemsize, rooms[thread]
     lo, hi = portion((src.shape[0] + images - 1) // images, thread, rooms.shape[0])
     padded, spare = room[:image], room[image:]
     padded[:] = 0
-    line = (spare.size // start.size) // images * images
-    sums = spare[: start.size * line].reshape(start.size, line)
+    line = (spare.size // channels) // images * images
+    sums = spare[: channels * line].reshape(channels, line)
     vectors = _NARROW[1] if narrow else VECTORS
     for unit in range(lo, hi):
         _lay_out(src, unit * images, padded, spare, sizes, kernel, images)
@@ -258,21 +268,23 @@ def _correlate_blocks(
                 max(0, (top - r + dh - 1) // dh),
                 min(rows, (height - 1 + top - r) // dh + 1),
             )
-            at, chunk = r * right * images, chunk_of((stop - first) * taps, _CHUNK)
-            for o in range(start.size):
+            at = r * right * images
+            for o in range(channels):
                 into = sums[o, at : at + (right + vectors) * images]
                 for t in range(into.size):
-                    into[t] = start[o]
-            for q in range(0, right, vectors):
-                seen, c = padded[(r * wide + q) * images :], sums[:, at + q * images :]
+                    into[t] = start[o] if o < outputs else 0
+            for b in range(seen.size):
+                q, taps, weights, taps_at = b * vectors, seen[b], along[b], places[b]
+                chunk = chunk_of((stop - first) * taps, _CHUNK)
+                x, c = padded[(r * wide + q) * images :], sums[:, at + q * images :]
                 for k in range(first * taps, stop * taps, chunk):
                     hi = min(k + chunk, stop * taps)
                     if narrow:
-                        for m in range(0, start.size, _NARROW[0]):
-                            _narrow(c, m, w, across, along, seen, places, k, hi)
+                        for m in range(0, channels, _NARROW[0]):
+                            _narrow(c, m, w, across, weights, x, taps_at, k, hi)
                     else:
-                        for m in range(0, start.size, ROWS):
-                            _block(c, m, w, across, along, seen, places, k, hi)
+                        for m in range(0, channels, ROWS):
+                            _block(c, m, w, across, weights, x, taps_at, k, hi)
         size = down * right
         for o in range(outputs):
             _turn_out(sums[o, : size * images].reshape(size, images), dst, unit * images, o * size)
@@ -280,12 +292,18 @@ def _correlate_blocks(
 
 @entry
 def correlate(
-    team: int, src: Array, dst: Array, w: Array, start: Array, rooms: Array, sizes: Ints, kernel:
-    Ints, across: Array, along: Array, places: Array, image: int, narrow: bool,
-) -> None:  # fmt: skip
-    """`_correlate_blocks` with a run of blocks to each thread."""
-    args = (src, dst, w, start, rooms, sizes, kernel, across, along, places, image, narrow)
+    team: int, src: Array, dst: Array, w: Array, layout: Ints, sources: Array, counts: Array,
+    packed: Array, start: Array, rooms: Array, sizes: Ints, kernel: Ints, seen: Array, across:
+    Array, along: Array, places: Array, image: int, narrow: bool,
+) -> Any:  # fmt: skip
+    """`_correlate_blocks` with a run of blocks to each thread. Returns whether the weights are
+    finite."""
+    finite = pack(w, layout, sources, counts, packed)
+    args = (
+        src, dst, packed, start, rooms, sizes, kernel, seen, across, along, places, image, narrow,
+    )  # fmt: skip
     spread(team, rooms.shape[0], _correlate_blocks, args)
+    return finite
 
 
 # --- weight gradient ------------------------------------------------------------------------------
@@ -302,7 +320,7 @@ def _weigh(
     channels, _, _, outputs, down, right, _, _ = sizes
     images, room, sums = BYTES // x.itemsize, rooms[thread], partial[thread]
     lo, hi = portion((x.shape[0] + images - 1) // images, thread, rooms.shape[0])
-    size, count = (channels * kernel[3] * kernel[4]) * images, outputs * down * right
+    size, count = (channels * kernel[2] * kernel[3]) * images, outputs * down * right
     padded, spare = room[:size], room[size:]
     chunk = chunk_of(pixels.size, _PIXELS)
     padded[:] = 0
@@ -325,18 +343,26 @@ def _weigh(
 
 @entry
 def weigh(
-    team: int, x: Array, g: Array, dw: Array, partial: Array, rooms: Array, sizes: Ints, kernel:
-    Ints, grads: Array, pixels: Array, places: Array, steps: Array,
+    team: int, x: Array, g: Array, dw: Array, sources: Array, shares: Array, partial: Array, rooms:
+    Array, sizes: Ints, kernel: Ints, grads: Array, pixels: Array, places: Array, steps: Array,
 ) -> None:  # fmt: skip
-    """`_weigh` with a run of blocks, and sums of its own, to each thread."""
-    args = (x, g, dw, partial, rooms, sizes, kernel, grads, pixels, places, steps)
+    """`_weigh` with a run of blocks, and sums of its own, to each thread; and the sum of theirs."""
+    args = (x, g, shares, partial, rooms, sizes, kernel, grads, pixels, places, steps)
     spread(team, rooms.shape[0], _weigh, args)
+    for o in range(dw.shape[0]):
+        for k in range(dw.shape[1]):
+            total = shares[0, o, k]
+            for t in range(1, shares.shape[0]):
+                total += shares[t, o, k]
+            dw[o, sources[0, k]] = total
 
 
 foresee(
     correlate,
-    lambda team, src, dst, w, start, rooms, sizes, kernel, across, along, places, *_: [(weigh, (
-        team, src, dst, rooms[:, :, None], rooms[:, :, None], rooms, sizes, kernel, across, along,
-        places, places,
-    ))],
+    lambda team, src, dst, w, layout, sources, counts, packed, start, rooms, sizes, kernel, *_: [
+        (weigh, (
+            team, src, dst, rooms, sources, rooms[:, :, None], rooms[:, :, None], rooms, sizes,
+            kernel, counts, counts, counts, counts,
+        )),
+    ],
 )  # fmt: skip
