@@ -221,9 +221,10 @@ class _Word(threading.Timer):
     """Says why nothing happens, if it is not cancelled in time, and nobody said so before."""
 
     said = False
+    after = 1.0  # seconds
 
     def __init__(self, how: str) -> None:
-        super().__init__(1.0, self._say, (how,))
+        super().__init__(self.after, self._say, (how,))
         self.daemon = True
         self.start()
 
