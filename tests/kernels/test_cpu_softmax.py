@@ -132,6 +132,21 @@ def test_few_numbers_need_no_compiler() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_where_there_is_a_compiler_a_few_losses_take_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    launched = []
+
+    def launch(kernel: Any, *args: Any) -> Any:
+        launched.append(kernel)
+        return cpu_jit.launch(kernel, *args)
+
+    monkeypatch.setattr(cpu_softmax, "launch", launch)
+    x = tc.ones(1, 10, requires_grad=True)
+    tc.nn.functional.cross_entropy(x, tc.tensor([3])).backward()
+    assert launched == [cpu_softmax.losses_kernel, cpu_softmax.losses_back_kernel]
+
+
 @cpu_jit.entry
 def _exp(x: Any, out: Any) -> None:
     for i in range(x.size):

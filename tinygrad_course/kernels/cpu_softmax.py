@@ -143,10 +143,22 @@ def _losses(t, x, labels, out, rooms, d):
             out[start + r] = real(math.log(total)) - shifted[r * d + labels[start + r]]
 
 
+@worker
+def _inside(labels, classes):
+    """Whether all labels are classes."""
+    good = True
+    for i in range(labels.size):
+        good &= 0 <= labels[i] < classes
+    return good
+
+
 @entry
 def losses_kernel(team, x, labels, out, rooms, d):
-    """`_losses` with a run of rows to each thread."""
-    spread(team, rooms.shape[0], _losses, (x, labels, out, rooms, d))
+    """`_losses` with a run of rows to each thread, unless a label is no class; whether all are."""
+    good = _inside(labels, d)
+    if good:
+        spread(team, rooms.shape[0], _losses, (x, labels, out, rooms, d))
+    return good
 
 
 @worker
@@ -169,8 +181,11 @@ def _losses_back(t, x, labels, dx, rooms, scale, d):
 
 @entry
 def losses_back_kernel(team, x, labels, dx, rooms, scale, d):
-    """`_losses_back` with a run of rows to each thread."""
-    spread(team, rooms.shape[0], _losses_back, (x, labels, dx, rooms, scale, d))
+    """`_losses_back` as `losses_kernel` does it."""
+    good = _inside(labels, d)
+    if good:
+        spread(team, rooms.shape[0], _losses_back, (x, labels, dx, rooms, scale, d))
+    return good
 
 
 foresee(
@@ -183,15 +198,6 @@ foresee(
         (losses_back_kernel, (team, x, labels, x, rooms[0], 1.0, d))
     ],
 )
-
-
-@entry
-def inside(labels, classes):
-    """Whether all labels are classes."""
-    good = True
-    for i in range(labels.size):
-        good &= 0 <= labels[i] < classes
-    return good
 
 
 # --- the functions of the device ------------------------------------------------------------------
@@ -249,7 +255,8 @@ def cross_entropy(x: Any, labels: Any) -> Any:
         return NotImplemented
     out, scratch = np.empty(len(x), x.dtype), _scratch(x, 2)
     args = (flat(x), ready(labels), out, scratch, x.shape[1])
-    launch(losses_kernel, len(scratch), *args)
+    if not launch(losses_kernel, len(scratch), *args):
+        return NotImplemented
     return np.add.reduce(out) / x.dtype.type(len(x))
 
 
@@ -259,12 +266,9 @@ def cross_entropy_back(g: Any, out: Any, x: Any, labels: Any) -> Any:
         return NotImplemented
     dx, scratch = np.empty(x.shape, x.dtype), _scratch(x)
     args = (flat(x), ready(labels), flat(dx), scratch, float(g) / len(x), x.shape[1])
-    launch(losses_back_kernel, len(scratch), *args)
-    return dx
+    return dx if launch(losses_back_kernel, len(scratch), *args) else NotImplemented
 
 
 def _fit(labels: Any, x: Any) -> bool:
-    """Whether there is a label for each row, and all are classes."""
-    if labels.dtype != np.int64 or labels.shape != x.shape[:1]:
-        return False
-    return bool(inside(ready(labels), x.shape[1]))
+    """Whether there is a label for each row."""
+    return labels.dtype == np.int64 and labels.shape == x.shape[:1]
