@@ -170,6 +170,24 @@ def test_a_weight_written_into_between_sums_that_share_it():
         (first + second).backward()
 
 
+def test_a_gradient_of_zero_goes_through_weighted_sums():
+    ws, h, heard = [Scalar(0.1 * i) for i in range(8)], [Scalar(1.0).tanh() for _ in range(8)], []
+    ws[2].register_hook(heard.append)
+    h[2].register_hook(heard.append)
+    for sums in (1, 2, 3):  # gathered in the same place
+        y = sum(dot(ws, h) * 0.0 for _ in range(sums))
+        y.backward(retain_graph=True)
+        assert [v.grad for v in ws + h] == [0.0] * 16
+        assert [g.data for g in heard] == [0.0] * 2 * sums
+    y = dot(ws, h)
+    ws[3].data = math.inf
+    with pytest.raises(GradientError, match="written into since"):
+        (y * 0.0).backward(retain_graph=True)
+    ((dot(ws, h) * 0.0) + dot(ws, h) * 0.0).backward()
+    assert math.isnan(h[3].grad)
+    assert [v.grad for v in ws + h[:3] + h[4:]] == [0.0] * 15
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 2**32 - 1))
 def test_random_expressions_agree_with_tensors(seed):

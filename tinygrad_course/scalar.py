@@ -165,7 +165,7 @@ def dot(ws: Sequence[Any], xs: Sequence[Any]) -> Any:
         node.row = ()
         node.left, node.right = tuple(left), tuple(right)
         node.x, node.y = w, x
-        node.out = node.extra = None
+        node.out, node.extra = out, None
         node.seq = tick()
         node.grad = 0.0
     return result

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 from collections.abc import Callable
 from functools import partial
+from math import isfinite
 from operator import mul
 from types import FunctionType
 from typing import Any
@@ -220,16 +221,15 @@ class _Meeting:
                 else:
                     self(parent, g * slope, node)
         else:
-            sums = self.sums.get(left) or self.open(left)
-            sums.gs.append(g)
-            sums.rows.append(x)
-            sums.oldest = node
-            sums = self.latest
-            if sums.nodes != right:  # a layer's sums share their inputs
-                self.latest = sums = self.sums.get(right) or self.open(right)
-            sums.gs.append(g)
-            sums.rows.append(w)
-            sums.oldest = node
+            sums, also = self.sums.get(left) or self.open(left), self.latest
+            if also.nodes != right:  # a layer's sums share their inputs
+                self.latest = also = self.sums.get(right) or self.open(right)
+            sums.oldest = also.oldest = node
+            if g or not isfinite(node.out):  # 0 times numbers adds nothing, 0 times inf is NaN
+                sums.gs.append(g)
+                sums.rows.append(x)
+                also.gs.append(g)
+                also.rows.append(w)
         if not self.retain_graph:
             node.out, node.x, node.y = FREED, None, None
 
@@ -299,8 +299,8 @@ class _Sums:
 
     def contributions(self) -> list[float]:
         gs = self.gs
-        if len(gs) == 1:
-            return [gs[0] * slope for slope in self.rows[0]]
+        if len(gs) < 2:
+            return [gs[0] * slope for slope in self.rows[0]] if gs else [0.0] * len(self.nodes)
         return [sum(map(mul, gs, column), 0.0) for column in zip(*self.rows, strict=True)]
 
 
