@@ -21,6 +21,7 @@ def _in_parts():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "_LEAST", 1)
         patch.setattr(products, "_LEAST_ASLEEP", 0)
+        patch.setattr(products, "_OUTER", 1)
         patch.setattr(threads, "_team", three)
         patch.setattr(threads, "_alone", False)
         patch.setattr(threads, "get_num_threads", lambda: 3)
@@ -62,6 +63,17 @@ def test_in_parts_as_in_one(pair):
     assert (out.shape, out.dtype) == (expected.shape, expected.dtype)
     assert out.flags.c_contiguous
     np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_column_and_a_row(dtype):
+    odd = np.array([0, 1.5, -2, 1e-40, np.inf, np.nan], dtype)
+    column, row = np.repeat(odd, 3)[:, None], np.repeat(odd, 2)[None]
+    with np.errstate(invalid="ignore"):
+        expected = column * row
+        for a in (column, column.repeat(2, 1)[:, 1:], column[::-1][::-1]):
+            for b in (row, np.asfortranarray(row), row.repeat(3, 1)[:, ::3]):
+                np.testing.assert_array_equal(products.matmul(a, b), expected)
 
 
 @pytest.mark.parametrize("dtype", ["int64", "float16", "object", "bool"])

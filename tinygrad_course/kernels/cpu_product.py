@@ -20,6 +20,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
+from .arrays import flat
 from .cpu_jit import entry, launch, worker
 from .cpu_spread import portion, spread
 from .cpu_team import emitted
@@ -117,6 +118,26 @@ def matmul(a: Array, b: Array, threads: int) -> Array:
     out = np.empty((len(a), b.shape[1]), a.dtype)
     by_rows = out.size >= max(a.size, b.size) or a.size > b.size
     launch(_product, threads, out, left, turned_a, right, turned_b, address, by_rows, threads)
+    return out
+
+
+@worker
+def _times(number, x, out):
+    for j in range(out.size):
+        out[j] = number * x[j]
+
+
+@entry
+def _outer(team, a, b, out):
+    """out[i, j] = a[i] · b[j]."""
+    for i in range(a.size):
+        _times(a[i], b, out[i])
+
+
+def outer(a: Array, b: Array) -> Array:
+    """The product of a column and a row of one dtype: the BLAS takes three times as long."""
+    out = np.empty((a.size, b.size), a.dtype)
+    launch(_outer, 1, flat(a), flat(b), out)
     return out
 
 

@@ -12,8 +12,9 @@ there is none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
+from sys import modules
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ Array = Any
 _LEAST = 1 << 20  # products of numbers that sharing them out pays for ...
 _LEAST_ASLEEP = 1 << 25  # ... and that it pays for if threads must wake up
 _FEW = 48  # rows: up to here OpenBLAS takes x Wᵀ more slowly than (W xᵀ)ᵀ, ...
+_OUTER = 1 << 14  # products of a column and a row that a kernel is worth calling for
 _TURNED = 1 << 20  # ... by more than the copy takes from this many products on
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -34,6 +36,8 @@ def matmul(a: Array, b: Array) -> Array:
     if a.ndim == b.ndim == 2:
         work, inner = a.size * b.shape[1], a.shape[1]
         if inner == len(b) and (work < _TURNED or inner == 1):
+            if inner == 1 and work >= _OUTER and "numba" in modules and _are_floats(a, b):
+                return _with_numba().outer(a, b)
             return a.dot(b)  # of a column and a row, too, matmul would not ask the BLAS
         if 1 < len(a) <= _FEW and b.flags.f_contiguous:
             return np.ascontiguousarray(_matmul(b.T, a.T).T)
@@ -45,7 +49,7 @@ def _matmul(a: Array, b: Array) -> Array:
     if work < _LEAST or not _are_floats(a, b) or not threads.share_products():
         return np.matmul(a, b)
     count = threads.threads_for(work, _LEAST)
-    out = _by_the_team()(a, b, count) if a.ndim == b.ndim == 2 else None
+    out = _with_numba().matmul(a, b, count) if a.ndim == b.ndim == 2 else None
     if out is None and work < _LEAST_ASLEEP:
         return np.matmul(a, b)
     if out is None:
@@ -56,10 +60,10 @@ def _matmul(a: Array, b: Array) -> Array:
 
 
 @cache
-def _by_the_team() -> Callable[[Array, Array, int], Array | None]:
+def _with_numba() -> Any:
     from . import cpu_product  # needs Numba, which is loaded when there is a team
 
-    return cpu_product.matmul
+    return cpu_product
 
 
 def _are_floats(a: Array, b: Array) -> bool:
