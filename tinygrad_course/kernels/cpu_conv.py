@@ -354,9 +354,14 @@ def _add_up(thread: int, g: Array, sums: Array) -> None:
 
 
 @entry
-def add_up(team: int, g: Array, sums: Array) -> None:
-    """Sums over images and pixels, (N, C, P), for each thread and channel."""
+def add_up(team: int, g: Array, sums: Array, out: Array) -> None:
+    """Sums over images and pixels, (N, C, P), for each channel; `sums` has room for a thread's."""
     spread(team, sums.shape[0], _add_up, (g, sums))
+    for c in range(out.size):
+        total = sums[0, c]
+        for t in range(1, sums.shape[0]):
+            total += sums[t, c]
+        out[c] = total
 
 
 foresee(
@@ -364,6 +369,6 @@ foresee(
     lambda team, src, dst, w, start, packed, rooms, layout, sources, offsets, counts, tables, plan,
     *_: [
         (weigh, (team, src, dst, rooms, packed, rooms, offsets[0], tables, plan[:11], 1)),
-        (add_up, (team, src[0], np.empty((1, 1)))),
+        (add_up, (team, src[0], np.empty((1, 1)), start)),
     ],
 )  # fmt: skip

@@ -153,11 +153,13 @@ def _inside(labels, classes):
 
 
 @entry
-def losses_kernel(team, x, labels, out, rooms, d):
-    """`_losses` with a run of rows to each thread, unless a label is no class; whether all are."""
+def losses_kernel(team, x, labels, out, mean, rooms, d):
+    """`_losses` with a run of rows to each thread, and their mean, unless a label is no class;
+    whether all are."""
     good = _inside(labels, d)
     if good:
         spread(team, rooms.shape[0], _losses, (x, labels, out, rooms, d))
+        mean[0] = _sum(out) / out.size
     return good
 
 
@@ -194,7 +196,7 @@ foresee(
 )
 foresee(
     losses_kernel,
-    lambda team, x, labels, out, rooms, d: [
+    lambda team, x, labels, out, mean, rooms, d: [
         (losses_back_kernel, (team, x, labels, x, rooms[0], 1.0, d))
     ],
 )
@@ -253,11 +255,9 @@ def cross_entropy(x: Any, labels: Any) -> Any:
     """−Σ ln softmax(x)[n, label[n]] / m over the m rows of x."""
     if not _fit(labels, x):
         return NotImplemented
-    out, scratch = np.empty(len(x), x.dtype), _scratch(x, 2)
-    args = (flat(x), ready(labels), out, scratch, x.shape[1])
-    if not launch(losses_kernel, len(scratch), *args):
-        return NotImplemented
-    return np.add.reduce(out) / x.dtype.type(len(x))
+    out, mean, scratch = np.empty(len(x), x.dtype), np.empty(1, x.dtype), _scratch(x, 2)
+    args = (flat(x), ready(labels), out, mean, scratch, x.shape[1])
+    return mean.reshape(()) if launch(losses_kernel, len(scratch), *args) else NotImplemented
 
 
 def cross_entropy_back(g: Any, out: Any, x: Any, labels: Any) -> Any:
