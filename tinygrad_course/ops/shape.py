@@ -101,9 +101,8 @@ def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
 def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     lead = x.ndim - len(shape)
     if x.shape[lead:] == shape:
-        if lead == 1 == len(x):  # a batch of one
-            return x[0].copy()
-        return np.add.reduce(x, tuple(range(lead)), x.dtype)
+        # a batch of one is copied
+        return x[0].copy() if lead == 1 == len(x) else np.add.reduce(x, (*range(lead),), x.dtype)
     axes = [i for i, n in enumerate(x.shape) if i < lead or n != shape[i - lead]]
     out = np.add.reduce(x, tuple(axes), x.dtype)
     return out if out.shape == shape else out.reshape(shape)
