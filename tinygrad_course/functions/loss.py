@@ -250,13 +250,15 @@ def check_labels(name: str, labels: Any, classes: int, ignore: int | None = None
 
 def _inside(labels: Any, classes: int) -> bool:
     """Whether all labels are from 0 to classes − 1: without a sign, negative ones are large."""
+    if labels.size == 1:
+        return 0 <= labels.item() < classes
     unsigned = labels.view(f"u{labels.itemsize}")
     return not labels.size or bool(np.maximum.reduce(unsigned, None) < classes)
 
 
 def labels_of(name: str, input: Any, target: Any) -> Any:
     """Class indices as an array that fits the input (N, C, ...) or (C,)."""
-    labels, shape = as_tensor(target)._data, tuple(input.shape)
+    labels, shape = as_tensor(target)._data, input.shape
     fitting = () if len(shape) == 1 else (*shape[:1], *shape[2:])
     if labels.dtype.kind not in "iu":
         hint = f", or probabilities of the input's shape {input.shape}"

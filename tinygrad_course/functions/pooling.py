@@ -177,12 +177,12 @@ def average(
 ) -> Any:  # fmt: skip
     """The mean of windows over n dimensions: `avg_pool1d`, `avg_pool2d`, `avg_pool3d`."""
     name = f"avg_pool{n}d"
-    counting = {"count_include_pad": count_include_pad, "divisor_override": divisor_override}
     if _unbatched(name, n, x):
-        args = (kernel_size, stride, padding, ceil_mode, *counting.values())
+        args = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
         return squeeze(average(n, unsqueeze(x, 0), *args), 0)
     how = _window(name, n, x, kernel_size, stride, padding, 1, ceil_mode)
     del how["dilation"]
+    counting = {"count_include_pad": count_include_pad, "divisor_override": divisor_override}
     if n == 3:
         return _avg_volume(x, how, ceil_mode, counting)
     if n == 2:
@@ -376,7 +376,10 @@ def _window(
     stride = kernel_size if stride is None else stride
     how = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
     try:
-        how = {key: geometry.numbers(value, n, key) for key, value in how.items()}
+        how = {
+            key: (value,) * n if type(value) is int else geometry.numbers(value, n, key)
+            for key, value in how.items()
+        }
         if name != "avg_pool2d":  # the row itself looks at images
             geometry.pool_shape(x.shape, **how, ceil_mode=ceil_mode)
     except (ShapeError, OptionError) as error:
