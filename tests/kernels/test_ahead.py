@@ -230,6 +230,22 @@ print(ahead._helper is not first)
     assert check(code, tmp_path) == "True True\nTrue\n"
 
 
+def test_modules_are_not_looked_for_in_the_current_folder(tmp_path: Path) -> None:
+    here, script = tmp_path / "here", tmp_path / "there" / "script.py"
+    for folder in (here, script.parent):
+        folder.mkdir()
+    (here / "pickle.py").write_text("open('imported', 'w')")
+    script.write_text(TANH + "forward(); idle(); print(sum(backward().cache_hits.values()))")
+    more = {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_NUM_THREADS": "2"}
+    result = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, **more, ahead.VARIABLE: "1"},
+        cwd=here, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert result.stdout == "1\n"
+    assert not (here / "imported").exists()
+
+
 def gone(pid: int) -> bool:
     """Whether a process ends within some seconds."""
     for _ in range(100):

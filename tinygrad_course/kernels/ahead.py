@@ -71,9 +71,11 @@ class Helper:
 
     def __init__(self) -> None:
         self.over = False
+        # modules are found where this process finds them, and not in the current folder first
+        code = f"import sys; sys.path[:] = {sys.path}; from {__name__} import serve; "
         self._process: Any = subprocess.Popen(
-            [sys.executable, "-c", f"from {__name__} import serve; serve({os.getpid()})"],
-            env={**os.environ, VARIABLE: "0", "PYTHONPATH": os.pathsep.join(sys.path)},
+            [sys.executable, "-c", code + f"serve({os.getpid()})"],
+            env={**os.environ, VARIABLE: "0"},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self._queue: list[Job] = []
