@@ -99,8 +99,9 @@ class Helper:
         with self._change:
             if job in self._queue:
                 self._queue.remove(job)
-            while self._doing == job and not self.over and time.monotonic() < end:
-                self._change.wait(end - time.monotonic())
+            while self._doing == job and job not in self._done and not self.over:
+                if not self._change.wait(end - time.monotonic()):
+                    break
             return job in self._done
 
     def end(self) -> None:
@@ -117,19 +118,21 @@ class Helper:
 
     def _hand_over(self) -> None:
         """In a thread: hand over a job, wait for the answer; until there is none, or no job."""
-        with suppress(OSError), self._process as process:
-            while job := self._next():
-                pickle.dump(job, process.stdin)
-                process.stdin.flush()
-                if not process.stdout.readline():
-                    break
-                with self._change:
-                    self._done.add(job)
-                    self._change.notify_all()
-            process.kill()
-        with self._change:
-            self.over = True
-            self._change.notify_all()
+        try:
+            with suppress(OSError), self._process as process:
+                while job := self._next():
+                    pickle.dump(job, process.stdin)
+                    process.stdin.flush()
+                    if not process.stdout.readline():
+                        break
+                    with self._change:
+                        self._done.add(job)
+                        self._change.notify_all()
+                process.kill()
+        finally:
+            with self._change:
+                self.over = True
+                self._change.notify_all()
 
     def _next(self) -> Job | None:
         with self._change:
