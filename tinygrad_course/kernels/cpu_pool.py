@@ -430,10 +430,15 @@ def _gradient(
     if mean:
         return [(back, (team, out, x, window, rows, columns, scratch))]
     places, taps = np.empty((1, 1, 1, 1), np.int64), np.empty((1, 1), np.int32)
-    return [
-        (largest, (team, x, places, window, room, scratch, taps)),
-        (move, (team, scratch, places[0, 0], scratch, True, places[0, 0, 0])),
-    ]
+    args = (team, x, places, window, room, scratch, taps)
+    return [(largest, args), *_moved(*args)]
+
+
+def _moved(
+    team: int, x: Array, out: Array, window: Ints, room: Ints, scratch: Array, taps: Array
+) -> Calls:
+    return [(move, (team, scratch, out[0, 0], scratch, True, out[0, 0, 0]))]
 
 
 foresee(pool, _gradient)
+foresee(largest, _moved)
