@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from tinygrad_course.kernels import cpu_product, products, threads
+from tinygrad_course.kernels import cpu_linear, cpu_product, products, threads
 from tinygrad_course.kernels.cpu_team import Team
 
 from .test_cpu_jit import check
@@ -74,6 +74,34 @@ def test_a_column_and_a_row(dtype):
         for a in (column, column.repeat(2, 1)[:, 1:], column[::-1][::-1]):
             for b in (row, np.asfortranarray(row), row.repeat(3, 1)[:, ::3]):
                 np.testing.assert_array_equal(products.matmul(a, b), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 220), st.integers(16, 300), st.integers(1, 200), st.integers(0, 9))
+def test_rows_with_rows(dtype, threads, rows, inner, columns, seed):
+    rng = np.random.default_rng(seed)
+    x, w = (rng.integers(-4, 5, (n, inner)).astype(dtype) for n in (rows, columns))
+    np.testing.assert_array_equal(cpu_linear.product(x, w, threads), x @ w.T)
+
+
+@pytest.mark.parametrize(
+    "inputs", [np.asarray, np.asfortranarray, lambda x: np.repeat(x, 2, 1)[:, ::2]]
+)
+def test_a_linear_layer_takes_it(inputs, monkeypatch):
+    taken, real = [], cpu_linear.product
+    monkeypatch.setattr(cpu_linear, "product", lambda *a: taken.append(a) or real(*a))
+    monkeypatch.setattr(products, "_TURNED", 1)
+    rng = np.random.default_rng(0)
+    x, w = (rng.integers(-4, 5, (n, 40)).astype("float32") for n in (33, 150))
+    w.setflags(write=False)
+    np.testing.assert_array_equal(products.matmul(inputs(x), w.T), x @ w.T)
+    assert len(taken) == 1
+    x[3, 5] = np.nan
+    bad = np.isnan(products.matmul(inputs(x), w.T))
+    assert bad[3].all()
+    assert bad.sum() == 150
 
 
 @pytest.mark.parametrize("dtype", ["int64", "float16", "object", "bool"])

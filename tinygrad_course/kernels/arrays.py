@@ -11,7 +11,7 @@ import numpy as np
 Array = Any
 
 _LINE = 64  # bytes of a cache line
-_KEPT = 1 << 18  # bytes of room that are kept for the next call
+_KEPT = 1 << 18  # bytes of room that are kept for the next call, unless another bound is given
 
 
 def ready(x: Array) -> Array:
@@ -41,8 +41,8 @@ class Rooms:
     Whoever takes one has it alone until it is given back.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape = shape
+    def __init__(self, shape: tuple[int, ...], keep: int = _KEPT) -> None:
+        self.shape, self._keep = shape, keep
         self._free: defaultdict[Any, list[Array]] = defaultdict(list)
 
     def take(self, dtype: Any) -> Array:
@@ -54,5 +54,5 @@ class Rooms:
 
     def give(self, room: Array) -> None:
         """Keep it for the next call, unless it is large."""
-        if room.nbytes <= _KEPT:
+        if room.nbytes <= self._keep:
             self._free[room.dtype].append(room)

@@ -35,7 +35,7 @@ import numpy as np
 
 from .cpu_jit import entry, foresee, worker
 from .cpu_spread import portion, spread
-from .cpu_vector import BYTES, CHUNK, VECTORS, dots, products
+from .cpu_vector import BYTES, CHUNK, VECTORS, add_products, block_rows, dots
 
 Array = Any
 Ints = tuple[int, ...]
@@ -43,14 +43,7 @@ Tables = tuple[Array, ...]
 
 ROWS = 6  # most outputs of a block
 
-_products6, _products4, _products2 = (products(rows, VECTORS) for rows in (6, 4, 2))
 _dots6, _dots4, _dots2 = (dots(rows, VECTORS, whole=True) for rows in (6, 4, 2))
-
-
-@worker
-def _rows(left: int) -> int:
-    """How many of an even number of outputs to take in one go: all in the fewest blocks."""
-    return 6 if left > 8 or left == 6 else min(left, 4)
 
 
 # --- into the layout and out of it ----------------------------------------------------------------
@@ -192,7 +185,8 @@ def _correlate(
         for s in range(phases):
             o, end = pairs * share // shares * 2, pairs * (share + 1) // shares * 2
             while o < end:
-                several, channel, taps = _rows(end - o), g * outputs + o, offsets[s, : counts[s]]
+                several, channel = block_rows(end - o), g * outputs + o
+                taps = offsets[s, : counts[s]]
                 real = min(several, outputs - o)
                 for r in range(several):
                     _fill(sums[r], length, start[channel + r] if r < real else 0)
@@ -217,12 +211,7 @@ def _sums(
         into, seen = y[:, p:], buffer[p:]
         for k in range(0, taps.size, chunk):
             stop = min(k + chunk, taps.size)
-            if rows == 6:
-                _products6(into, 0, w, across, along, seen, taps, k, stop)
-            elif rows == 4:
-                _products4(into, 0, w, across, along, seen, taps, k, stop)
-            else:
-                _products2(into, 0, w, across, along, seen, taps, k, stop)
+            add_products(into, rows, w, across, along, seen, taps, k, stop)
 
 
 @entry
@@ -273,7 +262,7 @@ def _weigh(
         length = ((stop - n - 1) * height + some - 1) * pitch + columns
         o = begin * 2
         while o < end * 2:
-            several = _rows(end * 2 - o)
+            several = block_rows(end * 2 - o)
             for r in range(several):
                 _fill(grads[r], _whole(length, step), 0)
             for r in range(min(several, outputs - o)):

@@ -198,6 +198,28 @@ def _add_product(builder: Any, total: Value, x: Value, y: Value) -> None:
     builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
 
 
+_products6, _products4, _products2 = (products(rows, VECTORS) for rows in (6, 4, 2))
+
+
+@worker
+def block_rows(left: int) -> int:
+    """How many of an even number of rows to take in one block: all in the fewest blocks."""
+    return 6 if left > 8 or left == 6 else min(left, 4)
+
+
+@worker
+def add_products(
+    c: Any, rows: int, a: Any, across: Any, along: Any, b: Any, places: Any, lo: int, hi: int
+) -> None:
+    """A block of `products`, of 6, 4 or 2 rows and `VECTORS` vectors, from the first row on."""
+    if rows == 6:
+        _products6(c, 0, a, across, along, b, places, lo, hi)
+    elif rows == 4:
+        _products4(c, 0, a, across, along, b, places, lo, hi)
+    else:
+        _products2(c, 0, a, across, along, b, places, lo, hi)
+
+
 def dots(rows: int, vectors: int, whole: bool = False) -> Any:
     """An intrinsic that adds products to a block of `rows` times `vectors` sums, lane by lane.
 

@@ -6,12 +6,13 @@ shared out among the kernels' threads (`cpu_product`); one of many matrices, or 
 another BLAS, among Python threads here, which wait asleep: NumPy lets go of the interpreter while
 it multiplies.
 
-A block kernel of our own, in explicit vectors, came to 80 % of OpenBLAS's speed on one thread: so
-there is none.
+Where OpenBLAS is slow, at the product x Wᵀ of a linear layer, there is a kernel of our own
+(`cpu_linear`). At the others one came to 80 % of its speed on one thread.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from functools import cache
 from sys import modules
@@ -20,13 +21,14 @@ from typing import Any
 import numpy as np
 
 from . import memory, threads
+from .arrays import ready
 
 Array = Any
 
 _LEAST = 1 << 20  # products of numbers that sharing them out pays for ...
 _LEAST_ASLEEP = 1 << 25  # ... and that it pays for if threads must wake up
-_FEW = 48  # rows: up to here OpenBLAS takes x Wᵀ more slowly than (W xᵀ)ᵀ, ...
 _OUTER = 1 << 14  # products of a column and a row that a kernel is worth calling for
+_FEW = 48  # rows: up to here OpenBLAS takes x Wᵀ more slowly than (W xᵀ)ᵀ, ...
 _TURNED = 1 << 20  # ... by more than the copy takes from this many products on
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -37,11 +39,20 @@ def matmul(a: Array, b: Array) -> Array:
         work, inner = a.size * b.shape[1], a.shape[1]
         if inner == len(b) and (work < _TURNED or inner == 1):
             if inner == 1 and work >= _OUTER and "numba" in modules and _are_floats(a, b):
-                return _with_numba().outer(a, b)
+                return _with_numba("cpu_product").outer(a, b)
             return a.dot(b)  # of a column and a row, too, matmul would not ask the BLAS
-        if 1 < len(a) <= _FEW and b.flags.f_contiguous:
-            return np.ascontiguousarray(_matmul(b.T, a.T).T)
+        if inner == len(b) and b.flags.f_contiguous and len(a) > 1:
+            return _linear(a, b.T, work)
     return _matmul(a, b)
+
+
+def _linear(x: Array, w: Array, work: int) -> Array:
+    """x Wᵀ, large enough for a kernel."""
+    if _are_floats(x, w) and threads.share_products():
+        kernel = _with_numba("cpu_linear")
+        if kernel.pays(len(x), x.shape[1], len(w), x.dtype):
+            return kernel.product(ready(x), ready(w), threads.threads_for(work, _LEAST))
+    return np.ascontiguousarray(_matmul(w, x.T).T) if len(x) <= _FEW else _matmul(x, w.T)
 
 
 def _matmul(a: Array, b: Array) -> Array:
@@ -49,7 +60,7 @@ def _matmul(a: Array, b: Array) -> Array:
     if work < _LEAST or not _are_floats(a, b) or not threads.share_products():
         return np.matmul(a, b)
     count = threads.threads_for(work, _LEAST)
-    out = _with_numba().matmul(a, b, count) if a.ndim == b.ndim == 2 else None
+    out = _with_numba("cpu_product").matmul(a, b, count) if a.ndim == b.ndim == 2 else None
     if out is None and work < _LEAST_ASLEEP:
         return np.matmul(a, b)
     if out is None:
@@ -60,10 +71,9 @@ def _matmul(a: Array, b: Array) -> Array:
 
 
 @cache
-def _with_numba() -> Any:
-    from . import cpu_product  # needs Numba, which is loaded when there is a team
-
-    return cpu_product
+def _with_numba(name: str) -> Any:
+    """A module of kernels: it needs Numba, which is loaded when there is a team."""
+    return importlib.import_module(f"{__package__}.{name}")
 
 
 def _are_floats(a: Array, b: Array) -> bool:
