@@ -8,7 +8,8 @@ of the K are added up (`cpu_vector`)::
     out[m, j]  =  Σ_k x[m, k] · panel[k, j],    panel[k, j] = W[j, k]
 
 A thread has some of the panels: a weight's rows then belong to the same thread here, in their
-gradient, and in the optimiser's step. Or it has some rows of x, where there is no panel for each.
+gradient, and in the optimiser's step. Or it has some rows of x, where there are more of them than
+of W, or no panel for each thread: what another core wrote has to come from there.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def product(x: Array, w: Array, threads: int) -> Array:
     (rows, inner), columns, wide = x.shape, len(w), VECTORS * lanes(x.dtype)
     out = np.empty((rows, columns), x.dtype)
     room = (inner + min(_STRIP, rows + 1)) * wide
-    by_rows = -(-columns // wide) % threads > 0
+    by_rows = rows > columns or -(-columns // wide) % threads > 0
     rooms = _rooms((threads, room))
     mine = rooms.take(x.dtype)
     launch(_product, threads, x, w, out, *_tables(rows, inner, wide), mine, by_rows)
