@@ -372,3 +372,17 @@ def test_retain_grad_on_an_inner_scalar_counts_once():
     (y * y).backward()
     assert y.grad == 12.0
     assert x.grad == 36.0
+
+
+@pytest.mark.parametrize("size", [1, 4, 80])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_many_contributions_to_a_leaf(size, create_graph):
+    x, other = (tc.tensor(np.ones((size, size)), requires_grad=True) for _ in range(2))
+    numbers = np.arange(size * size, dtype=float).reshape(size, size)
+    y = (x + other) * 1.0
+    for i in range(150):  # contiguous, transposed, repeated and shared ones
+        y = (y + x) + (x * float(i)).t() + x.sum()
+    (y * tc.tensor(numbers)).sum().backward(create_graph=create_graph)
+    want = 151 * numbers + sum(range(150)) * numbers.T + 150 * numbers.sum()
+    np.testing.assert_allclose(x.grad.numpy(), want, rtol=1e-12)
+    np.testing.assert_array_equal(other.grad.numpy(), numbers)

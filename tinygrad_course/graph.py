@@ -13,6 +13,7 @@ is order and version in one:
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar
@@ -20,7 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import errors
-from .kernels.memory import own
+from .kernels.memory import added, is_little, own
 
 tick: Callable[[], int] = itertools.count(1).__next__
 
@@ -31,13 +32,15 @@ class Kind:
     Kinds are interned, so equal kinds are one object and `is` compares.
     """
 
-    __slots__ = ("dtype", "shape", "takes_numbers")
+    __slots__ = ("dtype", "many", "shape", "takes_numbers")
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, array: type) -> None:
         self.shape = shape
         self.dtype = dtype
         # a Python number beside it is taken as a 0-d array of its dtype
         self.takes_numbers = bool(shape) and array is np.ndarray and dtype.kind == "f"
+        # so many contributions to a leaf wait to be added up
+        self.many = 64 if self.takes_numbers and is_little(shape, dtype) else 2
 
 
 SCALAR = Kind((), float, float)
@@ -257,28 +260,26 @@ def walk(
 
     This is the engine's inner loop, written out where a call would cost more than its work. An
     entry is [node, its gradient so far, whether this walk made that array]: a first contribution
-    may be somebody else's array, and only a sum made here may be written into.
+    may be somebody else's array, and only a sum made here may be written into. What flows to a leaf
+    is listed, and added up where the list is long enough for its kind.
     """
     if face._keeps_inner_grads and not create_graph and only is None:
         return face._walk_filling_in(roots, retain_graph)
     kept: dict[Node, Any] = {}
-    leaves: dict[Any, Any] = {}
-    pending: dict[Any, Any] = {}
+    leaves = defaultdict(list, {n: [g] for n, g in roots.items() if n.prim is None})
+    pending = {n.seq: [n, g, False] for n, g in roots.items() if n.prim is not None}
     single: Any = None  # the only pending entry: a chain never needs the dict
-    for node, g in roots.items():
-        entries, key = (leaves, node) if node.prim is None else (pending, node.seq)
-        entries[key] = [node, g, False]
     seq, plain = max(pending, default=0), not (create_graph or keep)
     while pending or single:
         node, g, _ = single or pending.pop(seq, None) or _next(pending, seq)
         single = None
         seq = node.seq - 1
-        prim, saved, kind = node.prim, node.saved, node.kind
+        prim, saved, extra = node.prim, node.saved, node.extra
         if saved is None:
             raise errors.freed_graph(node)
         if not retain_graph:
             node.saved = None
-        rules, joint, extra = prim.rules, prim.rules is None, node.extra
+        rules, joint, kind = prim.rules, prim.rules is None, prim.elementwise and node.kind
         params = None if extra is None else extra.params
         if joint or not plain or (extra is not None and extra.hooks):
             rules, g, saved = _special(node, g, saved, face, create_graph, keep, kept)
@@ -307,29 +308,31 @@ def walk(
                     c = rule(g, *saved)
             except ArithmeticError as error:
                 c = ieee(partial(rule, **params or {}), g, saved, error)
-            if parent.kind is not kind or not prim.elementwise:
+            if parent.kind is not kind:
                 want = parent.kind
                 if want is not SCALAR and (c.shape != want.shape or c.dtype is not want.dtype):
                     c = prim.fit(c, parent)
             if parent.prim is None:
                 if parent.seq > seq:
                     check_stale(node, parent, saved)
-                entries, key = leaves, parent
-            else:
-                if single is not None:
-                    pending[single[0].seq], single = [*single], None
-                elif not pending:
-                    single = parent, c, False
-                    continue
-                entries, key = pending, parent.seq
-            entry = entries.get(key)
+                parts = leaves[parent]
+                parts.append(c)
+                if len(parts) == parent.kind.many:
+                    parts[:] = [added(parts)]
+                continue
+            if single is not None:
+                pending[single[0].seq], single = [*single], None
+            elif not pending:
+                single = parent, c, False
+                continue
+            entry = pending.get(parent.seq)
             if entry is None:
-                entries[key] = [parent, c, False]
+                pending[parent.seq] = [parent, c, False]
             elif entry[2]:
                 entry[1] += c
             else:
                 entry[1:] = entry[1] + c, True
-    return {node: g for node, g, _ in leaves.values()} | kept
+    return {leaf: added(parts) for leaf, parts in leaves.items()} | kept
 
 
 def _next(pending: dict[int, Any], seq: int) -> Any:

@@ -38,6 +38,38 @@ def is_shared(array: Array) -> bool:
     return False
 
 
+# --- sums of many arrays --------------------------------------------------------------------------
+
+LITTLE = 1024  # bytes: so much is sooner joined to others than added to them
+
+
+def is_little(shape: tuple[int, ...], dtype: Any) -> bool:
+    """Whether arrays of a kind are sooner put together and added up at once than one by one."""
+    return math.prod(shape) * int(dtype.itemsize) <= LITTLE
+
+
+def added(parts: list[Any]) -> Any:
+    """The sum of values of one kind; the first is written into if nobody else can reach it.
+
+    NumPy takes 300 ns to add two little arrays, and Python 60 to join the bytes of another one.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    total = parts[0]
+    if type(total) is np.ndarray and total.ndim and is_little(total.shape, total.dtype):
+        with suppress(TypeError):  # some have gaps
+            rows = np.ndarray((len(parts), *total.shape), total.dtype, b"".join(parts))
+            return np.add.reduce(rows)
+    for part in parts[1:]:
+        # +1: the list holds it too; a Tensor has no base
+        free = getattr(total, "base", total) is None or type(getattr(total, "base", 0)) is _Room
+        if free and sys.getrefcount(total) <= _ALONE + 1:
+            total += part
+        else:
+            total = total + part
+    return total
+
+
 # --- freed memory ---------------------------------------------------------------------------------
 
 KEPT = 1 << 28  # bytes of freed memory that stay with the process at most
