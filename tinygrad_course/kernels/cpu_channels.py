@@ -31,8 +31,10 @@ from .cpu_vector import BYTES, ROWS, VECTORS, products, small_chunk, turn_square
 Array = Any
 Ints = tuple[int, ...]
 
-_block1 = products(ROWS, 1)
-_block2 = products(ROWS, min(2, VECTORS))
+NEAR = 4096  # numbers that surely stay in the first-level cache
+
+_block1 = products(ROWS, 1, chains=VECTORS)
+_block2 = products(ROWS, min(2, VECTORS), chains=max(1, VECTORS // 2))
 _block3 = products(ROWS, min(3, VECTORS))
 _block4 = products(ROWS, VECTORS)
 
@@ -69,6 +71,13 @@ def _clear(x: Array) -> None:
     flat = x.reshape(x.size)
     for i in range(flat.size):
         flat[i] = 0
+
+
+@worker
+def _add(x: Array, y: Array) -> None:
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            x[i, j] += y[i, j]
 
 
 @worker
@@ -225,7 +234,8 @@ def _weigh(
 
     `x` and `g` are contiguous (N, C, H, W), a sum is (groups, blocks, taps, outputs of a block).
     Each thread has a run of units and a sum of its own, or else, where there is one sum, a run of
-    taps: runs of ROWS taps are counted through all the blocks.
+    taps: runs of ROWS taps are counted through all the blocks. A unit's sums are made by themselves
+    if they are few.
     """
     scratch, threads, alone = rooms[thread], rooms.shape[0], partial.shape[0] == 1
     dw, every = partial[0 if alone else thread], partial.shape[2] * partial.shape[3] // ROWS
@@ -236,7 +246,8 @@ def _weigh(
     inputs, outputs = x.shape[1] // groups, g.shape[1] // groups
     strips = (rows + block - 1) // block
     wide, pixels, runs = g.shape[3], across.size, taps // ROWS
-    turned, buffer = scratch[: pixels * width], scratch[pixels * width :]
+    fresh, turned = scratch[:NEAR], scratch[NEAR : NEAR + pixels * width]
+    buffer = scratch[NEAR + pixels * width :]
     columns = turned.reshape(pixels, width)
     for unit in range(lo, hi):
         first, group = unit % strips * block, unit // strips % groups
@@ -252,10 +263,17 @@ def _weigh(
                 turn(columns[m * step : (m + 1) * step, :some], flat)
             k = max(start - b * runs, 0) * ROWS
             stop = min(end - b * runs, runs) * ROWS
+            total, chunk = images * step, small_chunk(images * step)
+            apart = total > 2 * chunk and (stop - k) * width <= fresh.size
+            sums = dw[group, b, k:stop]
+            if apart:
+                sums = fresh[: (stop - k) * width].reshape(stop - k, width)
+                _clear(sums)
             add_products(
-                dw[group, b, k:stop], stop - k, buffer, along[k:stop], across, turned, places,
-                images * step, small_chunk(images * step),
-            )  # fmt: skip
+                sums, stop - k, buffer, along[k:stop], across, turned, places, total, chunk
+            )
+            if apart:
+                _add(dw[group, b, k:stop], sums)
 
 
 @worker

@@ -75,7 +75,8 @@ def conv2d_weight(x: Array, g: Array, dw: Array, options: Options, threads: int)
         cpu_channels.weigh, threads, x, g,
         dw.reshape(dw.shape[0], dw[0].size),
         aligned((sums, groups, blocks, cut.along.shape[1], width), x.dtype, zeros=True),
-        aligned((threads, cut.scratch), x.dtype), cut.across[0], cut.along[0], cut.places, cut.plan,
+        aligned((threads, cpu_channels.NEAR + cut.scratch), x.dtype), cut.across[0], cut.along[0],
+        cut.places, cut.plan,
         cut.units // cut.plan[-1],
     )  # fmt: skip
 

@@ -127,7 +127,7 @@ class View:
 # --- sums of products -----------------------------------------------------------------------------
 
 
-def products(rows: int, vectors: int) -> Any:
+def products(rows: int, vectors: int, chains: int = 1) -> Any:
     """An intrinsic that adds products to a block of `rows` times `vectors` sums.
 
     `block(c, m, a, across, along, b, places, lo, hi)`, for i in range(rows), k in range(lo, hi) and
@@ -137,6 +137,8 @@ def products(rows: int, vectors: int) -> Any:
 
     The products are added up by themselves first: were each added to what c has already, it would
     round all that came before. Long sums are therefore made in several calls, of `CHUNK` products.
+    A small block leaves registers free: every sum is then made as several `chains`, which do not
+    wait for one another, and of which each rounds less.
 
     Numbers of a are taken one by one and spread over a vector; those of b are neighbours. `a` and
     `b` are contiguous, taken as flat; the rows of `c` are contiguous; three tables of int64 say
@@ -162,7 +164,7 @@ def products(rows: int, vectors: int) -> Any:
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Value:
             arrays = [(takes[i], args[i]) for i in (0, 2, 3, 4, 5, 6)]
             views = [View(context, builder, *array) for array in arrays]
-            _products(builder, (rows, vectors), views, args[1], *args[7:])
+            _products(builder, (rows, vectors, chains), views, args[1], *args[7:])
             return context.get_dummy_value()
 
         return types.void(*takes), emit
@@ -171,25 +173,49 @@ def products(rows: int, vectors: int) -> Any:
 
 
 def _products(
-    builder: Any, shape: tuple[int, int], views: list[View], m: Value, lo: Value, hi: Value
+    builder: Any, shape: tuple[int, int, int], views: list[View], m: Value, lo: Value, hi: Value
 ) -> None:
     c, a, across, along, b, places = views
-    lines = [builder.add(m, _INT(i)) for i in range(shape[0])]
+    rows, width, chains = shape
+    lines = [builder.add(m, _INT(i)) for i in range(rows)]
     lanes = c.vector.count
-    into = [[c.at(builder.mul(i, c.row), v * lanes) for v in range(shape[1])] for i in lines]
+    into = [[c.at(builder.mul(i, c.row), v * lanes) for v in range(width)] for i in lines]
     zero = ir.Constant(c.vector, None)
-    sums = [[cgutils.alloca_once_value(builder, zero) for _ in line] for line in into]
+    sums = [
+        [[cgutils.alloca_once_value(builder, zero) for _ in line] for line in into]
+        for _ in range(chains)
+    ]
     starts = [a.at(builder.load(across.at(i))) for i in lines]
-    with cgutils.for_range(builder, hi, lo) as loop:
-        step, place = (builder.load(table.at(loop.index)) for table in (along, places))
-        vectors = [b.load(b.at(place, v * lanes)) for v in range(shape[1])]
+
+    def add(k: Value, sums: Values) -> None:
+        step, place = (builder.load(table.at(k)) for table in (along, places))
+        vectors = [b.load(b.at(place, v * lanes)) for v in range(width)]
         for line, start in zip(sums, starts, strict=True):
             number = a.spread(builder.load(builder.gep(start, [step])))
             for total, vector in zip(line, vectors, strict=True):
                 _add_product(builder, total, number, vector)
-    for line, pointers in zip(sums, into, strict=True):
-        for total, pointer in zip(line, pointers, strict=True):
-            c.store(builder.fadd(c.load(pointer), builder.load(total)), pointer)
+
+    if chains > 1:
+        links = builder.sdiv(builder.sub(hi, lo), _INT(chains))
+        with cgutils.for_range(builder, links) as loop:
+            first = builder.add(lo, builder.mul(loop.index, _INT(chains)))
+            for i, chain in enumerate(sums):
+                add(builder.add(first, _INT(i)), chain)
+        lo = builder.add(lo, builder.mul(links, _INT(chains)))
+    with cgutils.for_range(builder, hi, lo) as loop:
+        add(loop.index, sums[0])
+    for *parts, pointers in zip(*sums, into, strict=True):
+        for *some, pointer in zip(*parts, pointers, strict=True):
+            total = _halved(builder, [builder.load(part) for part in some])
+            c.store(builder.fadd(c.load(pointer), total), pointer)
+
+
+def _halved(builder: Any, vectors: Values) -> Value:
+    """The sum of some vectors, of their halves' sums."""
+    if len(vectors) == 1:
+        return vectors[0]
+    half = len(vectors) // 2
+    return builder.fadd(_halved(builder, vectors[:half]), _halved(builder, vectors[half:]))
 
 
 def _add_product(builder: Any, total: Value, x: Value, y: Value) -> None:
