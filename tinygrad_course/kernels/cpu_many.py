@@ -39,6 +39,7 @@ _MOST = 3 << 17  # numbers that a thread works on: they should stay in its secon
 _CHANNELS = 32  # from here on, channels fill vectors of their own
 _PIXELS = 64  # pixels whose gradients, of a block, stay in the first-level cache
 _CHUNK = 80  # taps to add up by themselves: two chunks for LeNet's 150
+_FEW = 32  # or more than half of fewer: PyTorch takes no more than 16 channels at a time
 _SLACK = 8  # pixels that the last block of a row may reach too far
 _BLOCK = ROWS, VECTORS
 _NARROW = (4, 5) if ROWS == 6 else _BLOCK  # a second block: some sizes divide better by it
@@ -275,7 +276,8 @@ def _correlate_blocks(
                     into[t] = start[o] if o < outputs else 0
             for b in range(seen.size):
                 q, taps, weights, taps_at = b * vectors, seen[b], along[b], places[b]
-                chunk = chunk_of((stop - first) * taps, _CHUNK)
+                total = (stop - first) * taps
+                chunk = chunk_of(total, min(_CHUNK, max(_FEW, (total + 1) // 2)))
                 x, c = padded[(r * wide + q) * images :], sums[:, at + q * images :]
                 for k in range(first * taps, stop * taps, chunk):
                     hi = min(k + chunk, stop * taps)

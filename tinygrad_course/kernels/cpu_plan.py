@@ -146,8 +146,11 @@ def _cut(
 
 def _chunk(taps: int, careful: bool) -> int:
     """How many products to add up by themselves. With √n of n the error is least, and with a few
-    times more or less it is hardly larger."""
-    most = CHUNK if not careful else 16 if taps <= 80 else 32 if taps <= 320 else 64
+    times more or less it is hardly larger. PyTorch takes no more than 16 channels at a time: of
+    few taps, at least half."""
+    most = min(CHUNK, max(32, -(-taps // 2)))
+    if careful:
+        most = 16 if taps <= 80 else 32 if taps <= 320 else 64
     return max(1, -(-taps // max(1, -(-taps // most))))
 
 
