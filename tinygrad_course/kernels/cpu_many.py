@@ -39,7 +39,7 @@ _MOST = 3 << 17  # numbers that a thread works on: they should stay in its secon
 _CHANNELS = 32  # from here on, channels fill vectors of their own
 _PIXELS = 64  # pixels whose gradients, of a block, stay in the first-level cache
 _CHUNK = 80  # taps to add up by themselves: two chunks for LeNet's 150
-_FEW = 32  # or more than half of fewer: PyTorch takes no more than 16 channels at a time
+_FEW = 32  # ... or half of fewer, of more than 16 channels: PyTorch takes these at a time
 _SLACK = 8  # pixels that the last block of a row may reach too far
 _BLOCK = ROWS, VECTORS
 _NARROW = (4, 5) if ROWS == 6 else _BLOCK  # a second block: some sizes divide better by it
@@ -277,7 +277,8 @@ def _correlate_blocks(
             for b in range(seen.size):
                 q, taps, weights, taps_at = b * vectors, seen[b], along[b], places[b]
                 total = (stop - first) * taps
-                chunk = chunk_of(total, min(_CHUNK, max(_FEW, (total + 1) // 2)))
+                most = min(_CHUNK, max(_FEW, (total + 1) // 2)) if sizes[0] > 16 else _CHUNK
+                chunk = chunk_of(total, most)
                 x, c = padded[(r * wide + q) * images :], sums[:, at + q * images :]
                 for k in range(first * taps, stop * taps, chunk):
                     hi = min(k + chunk, stop * taps)

@@ -140,15 +140,15 @@ def _cut(
         plan=(*blocks[:6], run, *blocks[6:], shares),
         units=units * shares,
         rooms=Rooms((threads, ROWS * run + end)),
-        chunk=_chunk(most, careful),
+        chunk=_chunk(most, careful, planes // (blocks[8] * blocks[9])),
     )  # fmt: skip
 
 
-def _chunk(taps: int, careful: bool) -> int:
+def _chunk(taps: int, careful: bool, channels: int) -> int:
     """How many products to add up by themselves. With √n of n the error is least, and with a few
     times more or less it is hardly larger. PyTorch takes no more than 16 channels at a time: of
-    few taps, at least half."""
-    most = min(CHUNK, max(32, -(-taps // 2)))
+    the few taps of more channels, half."""
+    most = CHUNK if channels <= 16 else min(CHUNK, max(32, -(-taps // 2)))
     if careful:
         most = 16 if taps <= 80 else 32 if taps <= 320 else 64
     return max(1, -(-taps // max(1, -(-taps // most))))
