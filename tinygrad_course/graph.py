@@ -243,14 +243,9 @@ def _replaced(grad: Any, new: Any, node: Node) -> Any:
 
 
 def walk(
-    roots: dict[Node, Any],
-    face: type[Value],
-    *,
-    create_graph: bool = False,
-    retain_graph: bool = False,
-    keep: Collection[Node] = (),
-    only: Collection[Node] | None = None,
-) -> dict[Node, Any]:
+    roots: dict[Node, Any], face: type[Value], *, create_graph: bool = False,
+    retain_graph: bool = False, keep: Collection[Node] = (), only: Collection[Node] | None = None,
+) -> dict[Node, Any]:  # fmt: skip
     """Gradients of the roots with respect to the leaves, and to the nodes in `keep`.
 
     Counts down the sequence numbers from the youngest root. A node's gradient is complete when the
@@ -268,11 +263,15 @@ def walk(
     kept: dict[Node, Any] = {}
     leaves = defaultdict(list, {n: [g] for n, g in roots.items() if n.prim is None})
     pending = {n.seq: [n, g, False] for n, g in roots.items() if n.prim is not None}
-    single: Any = None  # the only pending entry: a chain never needs the dict
+    # the only pending node, and its gradient: a chain never needs the dict
+    single: Any = None
+    waiting: Any = None
     seq, plain = max(pending, default=0), not (create_graph or keep)
-    while pending or single:
-        node, g, _ = single or pending.pop(seq, None) or _next(pending, seq)
-        single = None
+    while single or pending:
+        if single:
+            node, g, single = single, waiting, None
+        else:
+            node, g, _ = pending.pop(seq, None) or _next(pending, seq)
         seq = node.seq - 1
         prim, saved, extra = node.prim, node.saved, node.extra
         if saved is None:
@@ -320,10 +319,10 @@ def walk(
                 if len(parts) == parent.kind.many:
                     parts[:] = [added(parts)]
                 continue
-            if single is not None:
-                pending[single[0].seq], single = [*single], None
+            if single:
+                pending[single.seq], single = [single, waiting, False], None
             elif not pending:
-                single = parent, c, False
+                single, waiting = parent, c
                 continue
             entry = pending.get(parent.seq)
             if entry is None:
