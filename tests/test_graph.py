@@ -386,3 +386,12 @@ def test_many_contributions_to_a_leaf(size, create_graph):
     want = 151 * numbers + sum(range(150)) * numbers.T + 150 * numbers.sum()
     np.testing.assert_allclose(x.grad.numpy(), want, rtol=1e-12)
     np.testing.assert_array_equal(other.grad.numpy(), numbers)
+
+
+def test_an_inner_sum_is_not_made_in_an_array_that_a_leaf_holds():
+    x, w = (tc.tensor(np.ones((2, 2)), requires_grad=True) for _ in range(2))
+    y = x * 1.0
+    g = tc.tensor(np.full((2, 2), 3.0))
+    ((y + w) + y).backward(g)
+    assert x.grad.tolist() == [[6.0, 6.0], [6.0, 6.0]]
+    assert w.grad.tolist() == g.tolist() == [[3.0, 3.0], [3.0, 3.0]]

@@ -96,6 +96,21 @@ def delivers_only_the_last(deliver: Any) -> Any:
     return wrong
 
 
+def adds_into_the_first(added: Any) -> Any:
+    """What flows to a leaf is added up in an array that others may hold."""
+
+    def wrong(parts: Any) -> Any:
+        total = parts[0]
+        for part in parts[1:]:
+            if isinstance(total, np.ndarray) and total.flags.writeable:
+                total += part
+            else:
+                total = total + part
+        return total
+
+    return wrong
+
+
 BUGS: dict[str, Plant] = {
     "a second use replaces the first": in_walk("entry[1:] = entry[1] + c, True",
                                                "entry[1:] = c, True"),
@@ -104,9 +119,9 @@ BUGS: dict[str, Plant] = {
     "a second pass replaces the first": in_place_of(graph, "_deliver", delivers_only_the_last),
     "freed too early": in_walk("if not retain_graph:", "if True:"),
     "never freed": in_walk("if not retain_graph:", "if False:"),
-    "wrong order": in_walk("single or pending.pop(seq, None) or _next(pending, seq)",
-                           "single or pending.pop(min(pending))"),
-    "sums in somebody else's array": in_walk("elif entry[2]:", "elif isinstance(c, np.ndarray):"),
+    "wrong order": in_walk("pending.pop(seq, None) or _next(pending, seq)",
+                           "pending.pop(min(pending))"),
+    "sums in somebody else's array": in_place_of(graph, "added", adds_into_the_first),
     "a stale value is used": in_place_of(graph.BaseNode, "touch", lambda right: lambda self: None),
     "broadcasting is not undone": in_place_of(primitive.Primitive, "fit", first_of_many),
     "writing in place reaches saved values": in_place_of(tc.Tensor, "_become", writes_memory),
