@@ -152,6 +152,13 @@ def _tail(x):
     return (p * s + f4(0.141043208)) * s
 
 
+@exact
+def _near(square):
+    """(Φ(x) − ½) / x for x² < ¼, to 1e-8: there the tail is half of all, and has lost a digit."""
+    p = square * f4(-0.00112438) + f4(0.00996188)
+    return (p * square + f4(-0.06648957)) * square + f4(0.39894227)
+
+
 @worker
 def _long(kind, x, y, out):
     """Loops around an exponential."""
@@ -162,8 +169,10 @@ def _long(kind, x, y, out):
             out[i] = (e if x[i] < zero else one) / (one + e)
     elif kind == GELU:
         for i in range(out.size):
-            tail = _tail(x[i]) * exp(x[i] * x[i] * -half)
-            out[i] = x[i] * (tail if x[i] < zero else one - tail)
+            square = x[i] * x[i]
+            tail, near = _tail(x[i]) * exp(square * -half), half + x[i] * _near(square)
+            tail = tail if x[i] < zero else one - tail
+            out[i] = x[i] * (near if square < f4(0.25) else tail)
     else:
         for i in range(out.size):
             e = exp(y[i] * y[i] * -half)
