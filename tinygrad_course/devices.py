@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import wraps
-from sys import modules
 from typing import Any
 
 import numpy as np
@@ -218,7 +217,7 @@ def kernel(name: str, array: Any) -> Callable[..., Any]:
 
 def faster(
     name: str, plain: Callable[..., Any], recorded: Callable[..., Any] | None = None,
-    least: int = 1 << 12, by: int = 0, fewer: int | None = None,
+    least: int = 1 << 12, by: int = 0,
 ) -> Callable[..., Any]:  # fmt: skip
     """`plain`, or the device's kernel of that name where there is enough to do for it.
 
@@ -228,15 +227,13 @@ def faster(
     Args:
         least: so many floating elements are enough. Below, no compiler is imported.
         by: the place of the argument that has them.
-        fewer: so many are enough where the compiler is there anyway.
     """
-    fewer = least if fewer is None else fewer
 
     @wraps(plain)
     def run(*args: Any, **how: Any) -> Any:
         x = args[by]
         host = type(x) is np.ndarray
-        if x.size >= (fewer if "numba" in modules else least) if host else is_cuda(x):
+        if x.size >= least if host else is_cuda(x):
             kernel = kernels.lookup("cpu" if host else "cuda", name)
             if kernel is not None and x.dtype.char in "fd":
                 out = kernel(*args, **how)

@@ -125,14 +125,14 @@ def test_few_numbers_need_no_compiler() -> None:
     code = (
         "import sys, tinygrad_course as tc; F = tc.nn.functional; "
         "x = tc.ones(128, 10, requires_grad=True); "
-        "y = F.cross_entropy(F.relu(x), tc.zeros(128, dtype=int)) + F.softmax(x, 1).sum(); "
+        "y = F.relu(x).sum() + F.softmax(x, 1).sum(); "
         "(y + F.log_softmax(x, 1).sum() + F.sigmoid(x).sum()).backward(); "
         "sys.exit('numba' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_where_there_is_a_compiler_a_few_losses_take_the_kernel(
+def test_a_few_losses_take_the_kernel_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     launched = []

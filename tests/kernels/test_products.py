@@ -170,10 +170,15 @@ def product(a):
     used.clear()
     assert (products.matmul(a, a) == a.astype("f8") @ a).all()
     return used
-assert product(a) == []  # nothing was spread over threads yet
-assert threads.threads_for(1 << 60, 1) == 2
-assert [d["num_threads"] for d in threadpool_info() if "numpy.libs" in d["filepath"]] == [1]
+def numpys():
+    return [d["num_threads"] for d in threadpool_info() if "numpy.libs" in d["filepath"]]
+assert product(a[:8, :8]) == []
+tc.set_num_threads(1)
+assert product(a) == []
+assert numpys() == [2]  # nobody needed to be held
+tc.set_num_threads(2)
 assert product(a) == [("team", 2)]
+assert numpys() == [1]
 assert product(a[:64, :64]) == []
 assert product(a[None]) == [("asleep", 2)]
 tc.set_num_threads(1)

@@ -92,6 +92,39 @@ assert right() and not threads.share_products()
     check(CONVOLVE + code, NUMBA_NUM_THREADS="2")
 
 
+def test_what_was_done_before_does_not_show():
+    """A run that goes on from a checkpoint is the run that was not interrupted, to the last bit."""
+    code = """
+import hashlib, tinygrad_course as tc
+F, digest = tc.nn.functional, hashlib.sha256()
+def bits(*tensors):
+    for each in tensors:
+        digest.update(each.detach().numpy().tobytes())
+def step(batch, *sizes):
+    tc.manual_seed(batch)
+    layers = [tc.nn.Linear(*two) for two in zip(sizes, sizes[1:])]
+    out = tc.randn(batch, sizes[0])
+    for layer in layers:
+        out = layer(F.tanh(out))
+    loss = F.cross_entropy(out, tc.arange(batch) % sizes[-1])
+    loss.backward()
+    bits(loss, *(p.grad for layer in layers for p in layer.parameters()))
+def all_steps():
+    step(1, 784, 128, 10)
+    step(8, 100, 300, 10)
+    step(32, 784, 128, 64, 10)
+    q = tc.randn(4, 2, 60, 50)
+    bits(q @ q.transpose(-1, -2))
+"""
+    done = "tc.manual_seed(0); all_steps(); print(digest.hexdigest())"
+    before = "import numba; threads.threads_for(1 << 60, 1); right(); all_steps()\n"
+    fresh = check(code + done, NUMBA_NUM_THREADS="2")
+    later = check(
+        CONVOLVE + code + before + "digest = hashlib.sha256()\n" + done, NUMBA_NUM_THREADS="2"
+    )
+    assert fresh.stdout == later.stdout != ""
+
+
 def test_results_are_the_same_bit_for_bit():
     code = """
 import hashlib, tinygrad_course as tc

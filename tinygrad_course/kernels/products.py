@@ -25,7 +25,8 @@ from .arrays import ready
 
 Array = Any
 
-_LEAST = 1 << 20  # products of numbers that sharing them out pays for ...
+_SETTLED = 1 << 13  # products of numbers that OpenBLAS would share out among threads of its own
+_LEAST = 1 << 20  # products that sharing them out pays for ...
 _LEAST_ASLEEP = 1 << 25  # ... and that it pays for if threads must wake up
 _OUTER = 1 << 14  # products of a column and a row that a kernel is worth calling for
 _FEW = 48  # rows: up to here OpenBLAS takes x Wᵀ more slowly than (W xᵀ)ᵀ, ...
@@ -37,6 +38,8 @@ def matmul(a: Array, b: Array) -> Array:
     """`np.matmul`; a large product is made in parts, side by side, a small one begins sooner."""
     if a.ndim == b.ndim == 2:
         work, inner = a.size * b.shape[1], a.shape[1]
+        if work >= _SETTLED:
+            threads.settle()
         if inner == len(b) and (work < _TURNED or inner == 1):
             if inner == 1 and work >= _OUTER and "numba" in modules and _are_floats(a, b):
                 return _with_numba("cpu_product").outer(a, b)
@@ -57,6 +60,8 @@ def _linear(x: Array, w: Array, work: int) -> Array:
 
 def _matmul(a: Array, b: Array) -> Array:
     work = a.size * b.shape[-1] if b.ndim else 0
+    if work >= _SETTLED:
+        threads.settle()
     if work < _LEAST or not _are_floats(a, b) or not threads.share_products():
         return np.matmul(a, b)
     count = threads.threads_for(work, _LEAST)

@@ -1,9 +1,11 @@
 """One team of threads for the kernels: how many it has, when work is spread over it, and who else
 must be quiet meanwhile.
 
-Threads of several pools that wait for work by spinning take the cores from each other, so when the
-first kernel is spread over threads (`cpu_team`), NumPy's matrix products are held to one thread.
-Large ones are then shared out among the team's threads, too (`products`).
+Threads of several pools that wait for work by spinning take the cores from each other, so NumPy's
+matrix products are held to one thread, and large ones are shared out among the threads of the
+kernels (`cpu_team`, `products`). That is decided before the first product or kernel whose last
+digits depend on it: what a process did before must not show in its results, or a run that goes on
+from a checkpoint would not be the run that was not interrupted.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ def threads_for(work: int, least: int) -> int:
     if work < least or _forked:
         return 1
     threads = get_num_threads()
-    if threads > 1 and _alone is None:
+    if threads > 1 and _team is None and settle():
         _start()
     return 1 if _alone else min(threads, 1 + work // least)
 
@@ -110,8 +112,25 @@ def spread(kernel: Callable[..., Any], threads: int, *args: Any) -> Any:
 
 
 def share_products() -> bool:
-    """Whether NumPy's products are held to one thread, and there are others to share them with."""
-    return _team is not None and not _forked and get_num_threads() > 1
+    """Whether large products are shared out among the team, which is made if there is none."""
+    if _forked or get_num_threads() == 1:
+        return False
+    if _team is None and settle():
+        _start()
+    return not _alone
+
+
+def settle() -> bool:
+    """Decide, once, whether there will be a team; if so, NumPy's products are held to one thread.
+
+    Where nothing is compiled, or products cannot be held, kernels stay on one thread.
+    """
+    global _alone
+    if _alone is None and get_num_threads() > 1 and not _forked:
+        _alone = importlib.util.find_spec("threadpoolctl") is None
+        if not _alone:
+            _hold_products()
+    return _alone is False
 
 
 def side_by_side(function: Callable[..., Any], parts: list[tuple[Any, ...]]) -> None:
@@ -135,13 +154,11 @@ _alone: bool | None = None  # whether kernels stay on one thread, when threads a
 
 
 def _start() -> None:
-    """Make a team, unless NumPy's matrix products keep their threads, or nothing is compiled."""
+    """Make a team, unless nothing is compiled."""
     global _team, _alone
-    nothing_compiled = importlib.import_module("numba").config.DISABLE_JIT
-    _alone = nothing_compiled or importlib.util.find_spec("threadpoolctl") is None
+    _alone = bool(importlib.import_module("numba").config.DISABLE_JIT)
     if not _alone:
         _team = importlib.import_module("tinygrad_course.kernels.cpu_team").Team(_most())
-        _hold_products()
 
 
 def _hold_products() -> None:

@@ -15,9 +15,9 @@ from .reduce import softmax_at
 
 cross_entropy = Primitive(
     "cross_entropy", "−Σ ln softmax(x)[n, label[n]] / m over the m rows of x that count",
-    faster("cross_entropy", cost.cross_entropy, fewer=1),
+    faster("cross_entropy", cost.cross_entropy, least=1),
     faster("cross_entropy_back", cost.cross_entropy_back,
-           lambda *args, **how: _recorded(*args, **how), by=2, fewer=1),
+           lambda *args, **how: _recorded(*args, **how), by=2, least=1),
 )
 # the logarithms stop at −100 and the slope at 1e12: a prediction that is sure and wrong costs
 # something finite
