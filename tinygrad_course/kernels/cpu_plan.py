@@ -150,7 +150,7 @@ def _chunk(taps: int, careful: bool, channels: int) -> int:
     the few taps of more channels, half."""
     most = CHUNK if channels <= 16 else min(CHUNK, max(32, -(-taps // 2)))
     if careful:
-        most = 16 if taps <= 80 else 32 if taps <= 320 else 64
+        most = 8 if 9 < taps <= 24 else 16 if taps <= 80 else 32 if taps <= 320 else 64
     return max(1, -(-taps // max(1, -(-taps // most))))
 
 
