@@ -197,7 +197,7 @@ def test_there_need_not_be_one(code: str, environment: dict[str, str], tmp_path:
     assert check(code + rest, tmp_path, **environment) == "None 1\n"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no forked children")
 def test_a_forked_child_compiles_on_its_own(tmp_path: Path) -> None:
     code = """
 import warnings
@@ -257,7 +257,7 @@ def gone(pid: int) -> bool:
     return False
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there, to ask whether it lives is to kill")
+@pytest.mark.skipif(sys.platform == "win32", reason="os.kill(pid, 0) ends a process on Windows")
 @pytest.mark.parametrize("end", ["pass", "os._exit(0)", "os.kill(os.getpid(), 9)", "1 / 0"])
 def test_nothing_is_left_behind(end: str, tmp_path: Path) -> None:
     code = f"forward(); print(ahead._helper._process.pid, flush=True); {end}"

@@ -35,7 +35,7 @@ import numpy as np
 
 from .cpu_jit import entry, foresee, worker
 from .cpu_spread import portion, spread
-from .cpu_vector import BYTES, CHUNK, VECTORS, add_products, block_rows, dots
+from .cpu_vector import BYTES, CHUNK, VECTORS, add_block, block_rows, dots
 
 Array = Any
 Ints = tuple[int, ...]
@@ -211,7 +211,7 @@ def _sums(
         into, seen = y[:, p:], buffer[p:]
         for k in range(0, taps.size, chunk):
             stop = min(k + chunk, taps.size)
-            add_products(into, rows, w, across, along, seen, taps, k, stop)
+            add_block(into, rows, w, across, along, seen, taps, k, stop)
 
 
 @entry

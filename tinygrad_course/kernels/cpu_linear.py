@@ -27,7 +27,7 @@ from .cpu_vector import (
     CHUNK,
     USABLE,
     VECTORS,
-    add_products,
+    add_block,
     block_rows,
     chunk_of,
     lanes,
@@ -110,7 +110,7 @@ def _part(
                 stop, m = min(k + chunk, inner), 0
                 while m < count:
                     n, starts = block_rows(count - m), across[first + m :]
-                    add_products(sums[m:], n, x, starts, along, panel, places, k, stop)
+                    add_block(sums[m:], n, x, starts, along, panel, places, k, stop)
                     m += n
             for m in range(min(count, rows - first)):
                 line = out[first + m, p * wide : p * wide + some.shape[0]]

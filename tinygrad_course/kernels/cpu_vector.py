@@ -234,7 +234,7 @@ def block_rows(left: int) -> int:
 
 
 @worker
-def add_products(
+def add_block(
     c: Any, rows: int, a: Any, across: Any, along: Any, b: Any, places: Any, lo: int, hi: int
 ) -> None:
     """A block of `products`, of 6, 4 or 2 rows and `VECTORS` vectors, from the first row on."""

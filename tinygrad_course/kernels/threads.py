@@ -26,11 +26,11 @@ VARIABLE = "TINYGRAD_COURSE_NUM_THREADS"
 def set_num_threads(n: int) -> None:
     """Let kernels use up to `n` threads from here on, in every Python thread; default: all cores.
 
-    With 1, all work stays on the thread that asks for it; before the first kernel that is spread
-    over threads, that leaves NumPy's matrix products the threads of their own. The environment
-    variable `TINYGRAD_COURSE_NUM_THREADS` does the same for a whole process. Results are the same
-    bit for bit from run to run with the same number of threads; sums made by other numbers of
-    threads differ in their last digits.
+    With 1, all work stays on the thread that asks for it; before the first kernel on several
+    threads, or product of some size, that leaves NumPy's products the threads of their own. The
+    environment variable `TINYGRAD_COURSE_NUM_THREADS` does the same for a whole process. Results
+    are the same bit for bit from run to run with the same number of threads; sums made by other
+    numbers of threads differ in their last digits.
 
     Raises:
         OptionError: not a whole number, or more threads than this process has cores.
